@@ -1,0 +1,1 @@
+"""RabbitMQ: what is declared there, and how messages get in and out of it."""

@@ -1,0 +1,160 @@
+"""Every error that Datapunk raises on purpose.
+
+All are `DatapunkError`s. `code` is stable and is what people meet in replies, logs, dead letters and docs;
+the message says what happened and, where something can be done, what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DatapunkError(Exception):
+    """The root of all errors here."""
+
+    code: ClassVar[str] = "error"
+
+
+class ConfigurationError(DatapunkError):
+    """The settings, a module or the machine are not fit to start with."""
+
+    code = "configuration"
+
+
+# --- messages ---------------------------------------------------------------------------------------
+
+
+class MessageError(DatapunkError):
+    """A message can't be handled as it is, however often it is tried: it's dead-lettered with this code."""
+
+    code = "poison"
+
+
+class UndecodableMessage(MessageError):
+    """The body isn't what its content type and schema say."""
+
+    code = "undecodable"
+
+
+class UnknownSchema(MessageError):
+    """The `schema` header names a fingerprint that isn't in the registry."""
+
+    code = "unknown_schema"
+
+
+class UnknownMessageType(MessageError):
+    """No module declares a message of this type."""
+
+    code = "unknown_type"
+
+
+class UnsupportedContentType(MessageError):
+    """The content type is neither Avro JSON nor Avro binary."""
+
+    code = "unsupported_content_type"
+
+
+class InvalidEnvelope(MessageError):
+    """A property or header that the wire contract asks for is missing or malformed."""
+
+    code = "invalid_envelope"
+
+
+class MissingActorId(InvalidEnvelope):
+    """A command without the `actor-id` header."""
+
+    code = "missing_actor_id"
+
+
+class OversizedMessage(MessageError):
+    """The body is larger than `max_message_bytes`."""
+
+    code = "oversized"
+
+
+class CommandIdReused(MessageError):
+    """A command id came back with another body: a retry must repeat the command exactly."""
+
+    code = "command_id_reused"
+
+
+class UnencodableMessage(MessageError):
+    """A message object holds a value that its schema can't carry."""
+
+    code = "unencodable"
+
+
+class SchemaError(DatapunkError):
+    """An .avsc file is wrong, or changes in a way that its released history forbids."""
+
+    code = "schema"
+
+
+# --- store ------------------------------------------------------------------------------------------
+
+
+class StoreError(DatapunkError):
+    """The event store refused something."""
+
+    code = "store"
+
+
+class VersionConflict(StoreError):
+    """Somebody else appended to one of these streams first."""
+
+    code = "version_conflict"
+
+
+class DuplicateCommand(StoreError):
+    """One of these commands was processed before."""
+
+    code = "duplicate_command"
+
+
+class OwnershipLost(StoreError):
+    """Another process owns this shard or projection now: whatever was under way here must stop."""
+
+    code = "ownership_lost"
+
+
+# --- broker -----------------------------------------------------------------------------------------
+
+
+class BrokerError(DatapunkError):
+    """The broker refused something, or can't be reached."""
+
+    code = "broker"
+
+
+class ConnectionLost(BrokerError):
+    """The connection to the broker is gone; what was not confirmed must be published again."""
+
+    code = "connection_lost"
+
+
+class PublishRefused(BrokerError):
+    """The broker answered a publish with a negative confirm: the message is not stored there."""
+
+    code = "publish_refused"
+
+
+class Unroutable(BrokerError):
+    """No queue took the message."""
+
+    code = "unroutable"
+
+
+class ReplyTimeout(BrokerError):
+    """No reply came in time. A command may still take effect: send it again with the same id to learn its outcome."""
+
+    code = "reply_timeout"
+
+
+class QueryFailed(DatapunkError):
+    """A query was answered with an error."""
+
+    code = "query_failed"
+
+    def __init__(self, message: str, *, code: str = "query_failed") -> None:
+        super().__init__(message)
+        self.error_code = code

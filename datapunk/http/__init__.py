@@ -1,0 +1,1 @@
+"""The thin HTTP facade: commands in, queries and events out."""

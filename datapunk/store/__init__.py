@@ -1,0 +1,1 @@
+"""Postgres: the event store, the inbox, the outbox, snapshots."""
