@@ -132,6 +132,10 @@ class Actor:
         cls.handlers, cls.appliers, cls.consulted = handlers, appliers, tuple(consulted)
         cls.state_fields = _state_fields(cls)
 
+    def look_at(self, name: str, other: Actor) -> None:
+        """Set what a `reads` attribute shows. The engine does this before a handler runs."""
+        self._read[name] = other
+
     def apply(self, event: Event) -> None:
         """Let one event change the state; the version grows by one, whether or not anything listens."""
         applier = self.appliers.get(type(event))

@@ -1,0 +1,21 @@
+"""How Lake plugs in."""
+
+from __future__ import annotations
+
+from datapunk import Module
+from projections.lake.datasets import Datasets
+from projections.lake.find_datasets import get_dataset, list_datasets
+from projections.lake.find_records import find_records
+from projections.lake.records import Records
+
+from actors.lake.dataset import Dataset
+from actors.lake.partition import Partition
+
+lake = Module(
+    name="lake",
+    schemas="schemas.lake",
+    actors=[Dataset, Partition],
+    projections=[Datasets, Records],
+    queries=[get_dataset, list_datasets, find_records],
+    description="Datasets: create them, append records, find records.",
+)

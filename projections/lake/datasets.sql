@@ -1,0 +1,14 @@
+create table datasets (
+    tenant text not null,
+    id text not null,
+    name text not null,
+    description text not null,
+    schema text not null,
+    key text,
+    partitions integer not null,
+    indexes text[] not null,
+    records bigint not null default 0,
+    created_at timestamptz not null,
+    updated_at timestamptz not null,
+    primary key (tenant, id)
+)

@@ -1,0 +1,56 @@
+"""`lake.GetDataset` and `lake.ListDatasets`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datapunk import Asked, Rejected, answers
+from schemas.lake.queries import Dataset, DatasetList, GetDataset, ListDatasets
+from schemas.lake.types import DatasetSummary
+
+from projections.lake.datasets import Datasets
+
+MAX_PAGE = 1000  # datasets
+SUMMARY = "id, name, description, records, partitions, created_at, updated_at"
+
+
+@answers(GetDataset, Datasets)
+async def get_dataset(query: GetDataset, asked: Asked) -> Dataset:
+    """One dataset, or `dataset_unknown`."""
+    cursor = await asked.rows.execute(
+        f"select {SUMMARY}, schema, key, indexes from lake_datasets.datasets where tenant = %s and id = %s",  # noqa: S608  # a constant
+        (asked.tenant, query.dataset),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        raise Rejected("dataset_unknown", f"there is no dataset {query.dataset}")
+    *summary, schema, key, indexes = row
+    return Dataset(summary=_summary(summary), schema=schema, key=key, indexes=indexes)
+
+
+@answers(ListDatasets, Datasets)
+async def list_datasets(query: ListDatasets, asked: Asked) -> DatasetList:
+    """A page of datasets by id."""
+    if not 1 <= query.limit <= MAX_PAGE:
+        raise Rejected("limit_invalid", f"limit must be 1 to {MAX_PAGE}, not {query.limit}")
+    cursor = await asked.rows.execute(
+        f"select {SUMMARY} from lake_datasets.datasets"  # noqa: S608  # a constant
+        " where tenant = %s and starts_with(id, %s) and id > %s order by id limit %s",
+        (asked.tenant, query.prefix, query.after or "", query.limit + 1),
+    )
+    found = [_summary(row) for row in await cursor.fetchall()]
+    page = found[: query.limit]
+    return DatasetList(datasets=page, next=page[-1].dataset if len(found) > query.limit else None)
+
+
+def _summary(row: Any) -> DatasetSummary:
+    id, name, description, records, partitions, created_at, updated_at = row
+    return DatasetSummary(
+        dataset=id,
+        name=name,
+        description=description,
+        records=records,
+        partitions=partitions,
+        created_at=created_at,
+        updated_at=updated_at,
+    )

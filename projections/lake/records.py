@@ -1,0 +1,147 @@
+"""The records themselves: a table a dataset, with a column a field, split by partition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from datapunk import Projection, Recorded, Rows, projects
+from datapunk.messages.codec import codec_of_text
+from psycopg import sql
+from schemas.lake.events import DatasetCreated, DatasetDeleted, RecordsAppended
+
+from projections.lake.columns import OFFSET, PARTITION, Column, columns_of
+
+
+def table_name(number: int) -> str:
+    """The table of the dataset with this number in the catalog."""
+    return f"records_{number}"
+
+
+class Records(Projection):
+    """Typed, indexed rows, in a table partitioned like the dataset itself."""
+
+    module = "lake"
+    name = "records"
+
+    @projects(DatasetCreated)
+    async def created(self, rows: Rows, events: Sequence[Recorded[DatasetCreated]]) -> None:
+        """Create the dataset's table."""
+        for recorded in events:
+            event = recorded.event
+            cursor = await rows.execute(
+                "insert into catalog (tenant, dataset, schema, key) values (%s, %s, %s, %s) returning number",
+                (recorded.tenant, recorded.actor, event.schema, event.key),
+            )
+            found = await cursor.fetchone()
+            assert found is not None
+            table = table_name(found[0])
+            await rows.execute(_create_table(table, columns_of(event.schema)))
+            for partition in range(event.partitions):
+                await rows.execute(
+                    sql.SQL("create table {} partition of {} for values in ({})").format(
+                        sql.Identifier(f"{table}_{partition}"), sql.Identifier(table), sql.Literal(partition)
+                    )
+                )
+            for field in dict.fromkeys([*([event.key] if event.key else []), *event.indexes]):
+                await rows.execute(
+                    sql.SQL("create index on {} ({}, {}, {})").format(
+                        sql.Identifier(table), *map(sql.Identifier, (field, PARTITION, OFFSET))
+                    )
+                )
+
+    @projects(RecordsAppended)
+    async def appended(self, rows: Rows, events: Sequence[Recorded[RecordsAppended]]) -> None:
+        """Copy the rows in, a partition at a time."""
+        shares: dict[tuple[str, str, int], list[RecordsAppended]] = {}
+        for recorded in events:
+            event = recorded.event
+            shares.setdefault((recorded.tenant, event.dataset, event.partition), []).append(event)
+        catalog = await _look_up(rows, {(tenant, dataset) for tenant, dataset, _ in shares})
+        for (tenant, dataset, partition), appended in shares.items():
+            entry = catalog.get((tenant, dataset))
+            if entry is None:
+                continue  # deleted meanwhile: an append was under way when the dataset went
+            number, schema = entry
+            await _copy(rows, f"{table_name(number)}_{partition}", partition, schema, appended)
+
+    @projects(DatasetDeleted)
+    async def deleted(self, rows: Rows, events: Sequence[Recorded[DatasetDeleted]]) -> None:
+        """Drop the dataset's table."""
+        for recorded in events:
+            cursor = await rows.execute(
+                "delete from catalog where tenant = %s and dataset = %s returning number",
+                (recorded.tenant, recorded.actor),
+            )
+            found = await cursor.fetchone()
+            if found is not None:
+                await rows.execute(sql.SQL("drop table {}").format(sql.Identifier(table_name(found[0]))))
+
+
+def _create_table(table: str, columns: Sequence[Column]) -> sql.Composed:
+    fields = [
+        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.sql_type)) for column in columns  # pyright: ignore[reportArgumentType]  # from SQL_TYPES
+    ]
+    return sql.SQL(
+        "create table {} ({} integer not null, {} bigint not null, {}, primary key ({}, {})) partition by list ({})"
+    ).format(
+        sql.Identifier(table),
+        sql.Identifier(PARTITION),
+        sql.Identifier(OFFSET),
+        sql.SQL(", ").join(fields),
+        *map(sql.Identifier, (PARTITION, OFFSET, PARTITION)),
+    )
+
+
+async def _look_up(rows: Rows, datasets: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
+    tenants, names = zip(*datasets, strict=True)
+    cursor = await rows.execute(
+        "select tenant, dataset, number, schema from catalog where (tenant, dataset) in (select * from unnest(%s::text[], %s::text[]))",
+        (list(tenants), list(names)),
+    )
+    return {(tenant, dataset): (number, schema) async for tenant, dataset, number, schema in cursor}
+
+
+async def _copy(rows: Rows, table: str, partition: int, schema: str, events: Sequence[RecordsAppended]) -> None:
+    columns = columns_of(schema)
+    decode = codec_of_text(schema).decode_json_array
+    values_of = _reader(columns)
+    copy_in = sql.SQL("copy {} ({}) from stdin (format binary)").format(
+        sql.Identifier(table),
+        sql.SQL(", ").join(map(sql.Identifier, (PARTITION, OFFSET, *(column.name for column in columns)))),
+    )
+    async with rows.cursor() as cursor, cursor.copy(copy_in) as copy:
+        copy.set_types(["int4", "int8", *(_oid_name(column.sql_type) for column in columns)])
+        for event in events:
+            for offset, record in enumerate(decode(event.records.encode()), event.first):
+                await copy.write_row((partition, offset, *values_of(record)))
+
+
+def _reader(columns: Sequence[Column]) -> Any:
+    """A function from a record to the values of its columns."""
+    names = [column.name for column in columns]
+    get = attrgetter(*names)
+    values_of = get if len(names) > 1 else lambda record: (get(record),)
+    adapted = [(index, column.adapt) for index, column in enumerate(columns) if column.adapt]
+    if not adapted:
+        return values_of
+
+    def adapting(record: Any) -> list[Any]:
+        values = list(values_of(record))
+        for index, adapt in adapted:
+            values[index] = adapt(values[index])
+        return values
+
+    return adapting
+
+
+def _oid_name(sql_type: str) -> str:
+    """The type's name as psycopg's registry knows it."""
+    return {
+        "integer": "int4",
+        "bigint": "int8",
+        "real": "float4",
+        "double precision": "float8",
+        "boolean": "bool",
+    }.get(sql_type, sql_type)
