@@ -158,3 +158,36 @@ class QueryFailed(DatapunkError):
     def __init__(self, message: str, *, code: str = "query_failed") -> None:
         super().__init__(message)
         self.error_code = code
+
+
+# --- the local stack --------------------------------------------------------------------------------
+
+
+class StackError(DatapunkError):
+    """The servers on this machine could not be started, found or stopped."""
+
+    code = "stack"
+
+
+class PartMissing(StackError):
+    """A server's program isn't installed; the message says how to install it."""
+
+    code = "part_missing"
+
+
+class PartFailed(StackError):
+    """A server was started and did not become ready; the message ends with what it logged last."""
+
+    code = "part_failed"
+
+
+class PortTaken(StackError):
+    """Another process listens on a port that a server needs."""
+
+    code = "port_taken"
+
+
+class NotAnswering(StackError):
+    """Nothing that speaks the expected protocol answers at this address (yet)."""
+
+    code = "not_answering"
