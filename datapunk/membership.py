@@ -1,0 +1,181 @@
+"""Who is alive, and whose share is what: shards, projections, and whatever else has one owner at a time.
+
+Members beat in Postgres. Each computes all shares from the list of the living (`datapunk.shares`) and takes a
+lease on its own items as they become free: an owner lets go of an item only when it has finished with it, and a
+dead owner's leases are free once it has been silent for `member_timeout_s` by the database's clock. An owner
+that couldn't beat for so long counts itself as dead. A process that is frozen can't notice: that's what
+optimistic concurrency and conditional checkpoints are for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from types import TracebackType
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg import AsyncConnection
+
+from datapunk.settings import Settings
+from datapunk.shares import shares
+from datapunk.store.connection import connect
+from datapunk.store.statements import statement
+from datapunk.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is different from now on.
+
+    Attributes:
+        gained: items that are this member's; it may start with them.
+        release: items that somebody else should have: finish with them, then call `release`.
+        lost: this member was, or may have been, taken for dead: stop with all items at once.
+        reason: why they're lost.
+    """
+
+    gained: frozenset[str] = field(default_factory=frozenset[str])
+    release: frozenset[str] = field(default_factory=frozenset[str])
+    lost: bool = False
+    reason: str = ""
+
+
+class Membership:
+    """One process's membership in a group that shares out items. Use as an async context manager.
+
+    Args:
+        settings: the database, how often to beat, and what silence means.
+        group: its name, as in `lake.shards`.
+        items: what is shared out.
+    """
+
+    def __init__(self, settings: Settings, group: str, items: Collection[str]) -> None:
+        self.id: UUID = uuid4()
+        self._settings = settings
+        self._group = group
+        self._items = sorted(items)
+        self._owned: set[str] = set()
+        self._asked: set[str] = set()
+        self._changes: asyncio.Queue[Change] = asyncio.Queue()
+        self._beating: asyncio.Task[None] | None = None
+        self._last_beat = monotonic()
+        self._database = asyncio.Lock()
+        self._conn: AsyncConnection[Any] | None = None
+
+    async def __aenter__(self) -> Membership:
+        async with self._database:
+            await self._join()
+        self._beating = asyncio.create_task(self._beat_for_ever(), name=f"beat {self._group}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.leave()
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """What changes from now on, starting with what is owned already."""
+        self._changes = asyncio.Queue()
+        self._asked.clear()
+        if self._owned:
+            yield Change(gained=frozenset(self._owned))
+        while True:
+            yield await self._changes.get()
+
+    async def release(self, item: str) -> None:
+        """Let somebody else have an item; call it when nothing is under way with it any more."""
+        self._owned.discard(item)
+        self._asked.discard(item)
+        async with self._database:
+            with suppress(psycopg.OperationalError, OSError):  # else it lapses with our next silence
+                conn = await self._connected()
+                await conn.execute(statement("release_leases"), self._named(items=[item]))
+
+    async def leave(self) -> None:
+        """Stop beating and give everything back; others needn't wait for the silence."""
+        if self._beating is None:
+            return
+        self._beating.cancel()
+        await asyncio.gather(self._beating, return_exceptions=True)
+        self._beating = None
+        self._owned.clear()
+        async with self._database:
+            with suppress(psycopg.OperationalError, OSError):
+                conn = await self._connected()
+                await conn.execute(statement("leave_group"), self._named())
+            if self._conn is not None:
+                await self._conn.close()
+
+    async def _beat_for_ever(self) -> None:
+        while True:
+            try:
+                async with self._database, asyncio.timeout(self._settings.member_timeout_s):
+                    await self._beat()
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                log.warning("beat_failed", group=self._group, detail=str(error))
+                await self._drop_connection()
+                silence = monotonic() - self._last_beat
+                if self._owned and silence > self._settings.member_timeout_s:
+                    self._lose(f"no heartbeat reached the database for {silence:.1f} s")
+            await asyncio.sleep(self._settings.heartbeat_s)
+
+    async def _beat(self) -> None:
+        conn = await self._connected()
+        began = monotonic()
+        cursor = await conn.execute(statement("beat"), self._named())
+        if cursor.rowcount == 0:
+            if self._owned:
+                self._lose("this process was silent for so long that others count it as dead")
+            await self._join()
+        cursor = await conn.execute(statement("owned_leases"), self._named())
+        leased = {row[0] for row in await cursor.fetchall()}
+        if self._owned - leased:
+            self._lose(f"somebody else took {', '.join(sorted(self._owned - leased))}")
+        cursor = await conn.execute(statement("alive_members"), self._named())
+        share = shares([row[0] for row in await cursor.fetchall()], self._items).get(self.id, set())
+        wanted = share - self._owned
+        if wanted:
+            cursor = await conn.execute(statement("acquire_leases"), self._named(items=sorted(wanted)))
+            gained = frozenset(row[0] for row in await cursor.fetchall())
+            if gained:
+                self._owned |= gained
+                self._changes.put_nowait(Change(gained=gained))
+        surplus = frozenset(self._owned - share - self._asked)
+        if surplus:
+            self._asked |= surplus
+            self._changes.put_nowait(Change(release=surplus))
+        self._last_beat = began
+
+    def _lose(self, reason: str) -> None:
+        self._owned.clear()
+        self._asked.clear()
+        self._changes.put_nowait(Change(lost=True, reason=reason))
+
+    async def _join(self) -> None:
+        conn = await self._connected()
+        description = f"{socket.gethostname()}:{os.getpid()}"
+        await conn.execute(statement("join_group"), self._named(description=description))
+        await conn.execute(statement("insert_leases"), self._named(items=self._items))
+        await conn.execute(statement("forget_dead_members"), self._named())
+
+    async def _connected(self) -> AsyncConnection[Any]:
+        if self._conn is None or self._conn.closed:
+            self._conn = await connect(self._settings.database_url)
+        return self._conn
+
+    async def _drop_connection(self) -> None:
+        if self._conn is not None:
+            await self._conn.close()
+            self._conn = None
+
+    def _named(self, **more: Any) -> dict[str, Any]:
+        return {"id": self.id, "group": self._group, "timeout_s": self._settings.member_timeout_s, **more}

@@ -1,0 +1,128 @@
+"""Appends a batch: events, inbox rows, snapshots and outbox rows, in one transaction and one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from datapunk.errors import DuplicateCommand, StoreError, VersionConflict
+from datapunk.store.events import EventData, InboxEntry, SnapshotData
+from datapunk.store.statements import statement
+
+
+@dataclass(slots=True)
+class AppendBatch:
+    """What is to become durable together.
+
+    Attributes:
+        module: whose events these are.
+        owner: the process that will publish them.
+        events: in order; each stream's versions without a gap.
+        shards: for each event, the shard its command came from.
+        inbox: the commands decided.
+        snapshots: to keep instead of older ones.
+        confirmed: outbox rows that the broker has confirmed, to be deleted.
+    """
+
+    module: str
+    owner: UUID
+    events: Sequence[EventData] = ()
+    shards: Sequence[int] = ()
+    inbox: Sequence[InboxEntry] = ()
+    snapshots: Sequence[SnapshotData] = ()
+    confirmed: Sequence[int] = ()
+
+
+@dataclass(slots=True)
+class AppendResult:
+    """Where the events are now: their positions in order, their outbox rows, and the time of the transaction."""
+
+    positions: list[int] = field(default_factory=list[int])
+    outbox: list[int] = field(default_factory=list[int])
+    at: datetime | None = None
+
+
+async def append(conn: AsyncConnection[Any], batch: AppendBatch) -> AppendResult:
+    """Append all of a batch, or nothing.
+
+    Args:
+        conn: in autocommit, outside a transaction.
+        batch: what to append.
+
+    Raises:
+        VersionConflict: if somebody else appended to one of the streams first.
+        DuplicateCommand: if one of the commands is in the inbox.
+        StoreError: if not every event was written.
+        psycopg.OperationalError: if the database went away; whether the batch was committed isn't known then.
+    """
+    cursor = None
+    try:
+        async with conn.pipeline(), conn.transaction():
+            if batch.events:
+                await conn.execute(statement("lock_positions"))
+                cursor = await conn.execute(statement("append_events"), _event_columns(batch), binary=True)
+            if batch.inbox:
+                await conn.execute(statement("insert_inbox"), _inbox_columns(batch.inbox))
+            if batch.snapshots:
+                await conn.execute(statement("upsert_snapshots"), _snapshot_columns(batch.snapshots))
+            if batch.confirmed:
+                await conn.execute(statement("delete_outbox"), {"ids": list(batch.confirmed)})
+    except psycopg.errors.UniqueViolation as violation:
+        if violation.diag.table_name == "inbox":
+            raise DuplicateCommand(violation.diag.message_detail or str(violation)) from violation
+        raise VersionConflict(violation.diag.message_detail or str(violation)) from violation
+    if cursor is None:
+        return AppendResult()
+    rows = await cursor.fetchall()
+    if len(rows) != len(batch.events):
+        raise StoreError(f"{len(rows)} of {len(batch.events)} events were written; the batch names a version twice")
+    return AppendResult([row[0] for row in rows], list(rows[0][2]), rows[0][1])
+
+
+def _event_columns(batch: AppendBatch) -> dict[str, Any]:
+    events = batch.events
+    return {
+        "module": batch.module,
+        "owner": batch.owner,
+        "shards": list(batch.shards),
+        "tenants": [event.tenant for event in events],
+        "streams": [event.stream for event in events],
+        "versions": [event.version for event in events],
+        "types": [event.type for event in events],
+        "ids": [event.id for event in events],
+        "schemas": [event.schema for event in events],
+        "data": [event.data for event in events],
+        "causations": [event.causation for event in events],
+        "metadata": [Jsonb(event.metadata, dumps=msgspec.json.encode) for event in events],
+    }
+
+
+def _inbox_columns(inbox: Sequence[InboxEntry]) -> dict[str, Any]:
+    return {
+        "ids": [entry.id for entry in inbox],
+        "tenants": [entry.tenant for entry in inbox],
+        "types": [entry.type for entry in inbox],
+        "streams": [entry.stream for entry in inbox],
+        "hashes": [entry.body_hash for entry in inbox],
+        "replies": [entry.reply for entry in inbox],
+        "firsts": [entry.first_version for entry in inbox],
+        "lasts": [entry.last_version for entry in inbox],
+    }
+
+
+def _snapshot_columns(snapshots: Sequence[SnapshotData]) -> dict[str, Any]:
+    return {
+        "tenants": [snapshot.tenant for snapshot in snapshots],
+        "streams": [snapshot.stream for snapshot in snapshots],
+        "versions": [snapshot.version for snapshot in snapshots],
+        "state_versions": [snapshot.state_version for snapshot in snapshots],
+        "states": [snapshot.state for snapshot in snapshots],
+    }

@@ -1,0 +1,95 @@
+"""Reads events: of one stream, of many actors at once, or all of them in order.
+
+Reading all in order must not step over a transaction in flight: positions are handed out when rows are written,
+and transactions commit in any order. A writer therefore holds, until it ends, a shared advisory lock that names
+a lower bound of its positions; a reader stops below the least of these. See docs/adr/0003.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import args_row
+
+from datapunk.store.events import RecordedEvent
+from datapunk.store.statements import statement
+
+
+async def read_stream(
+    conn: AsyncConnection[Any], tenant: str, stream: str, *, from_version: int = 1, limit: int = 1000
+) -> list[RecordedEvent]:
+    """An actor's events in order, from a version on."""
+    async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
+        await cursor.execute(
+            statement("query_stream_forward"),
+            {"tenant": tenant, "stream": stream, "from_version": from_version, "limit": limit},
+        )
+        return await cursor.fetchall()
+
+
+async def read_all(
+    conn: AsyncConnection[Any], after: int, limit: int, *, types: Sequence[str] | None = None
+) -> tuple[list[RecordedEvent], int]:
+    """Events of all streams by position.
+
+    Args:
+        conn: at isolation level read committed: the bound and the events need snapshots of their own.
+        after: the position read so far.
+        limit: most events.
+        types: only these message types.
+
+    Returns:
+        The events, and the position up to which everything has been seen.
+    """
+    safe = await safe_position(conn)
+    if safe <= after:
+        return [], after
+    async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
+        await cursor.execute(
+            statement("query_all_forward"),
+            {"after": after, "safe": safe, "types": None if types is None else list(types), "limit": limit},
+        )
+        events = await cursor.fetchall()
+    return events, events[-1].position if len(events) == limit else safe
+
+
+async def safe_position(conn: AsyncConnection[Any]) -> int:
+    """Every event at or below this position is visible, or will never be."""
+    cursor = await conn.execute(statement("safe_position"))
+    row = await cursor.fetchone()
+    assert row is not None  # a function returns a row
+    return int(row[0])
+
+
+async def load_tails(conn: AsyncConnection[Any], wanted: Sequence[tuple[str, str, int]]) -> list[RecordedEvent]:
+    """The events of many streams in one query, each from a version on; ordered by stream and version.
+
+    Args:
+        conn: where.
+        wanted: tenant, stream and first version of each.
+    """
+    if not wanted:
+        return []
+    tenants, streams, versions = map(list, zip(*wanted, strict=True))
+    async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
+        await cursor.execute(
+            statement("query_tails"), {"tenants": tenants, "streams": streams, "versions": versions}
+        )
+        return await cursor.fetchall()
+
+
+async def events_at(conn: AsyncConnection[Any], positions: Sequence[int]) -> list[RecordedEvent]:
+    """The events at these positions, in order."""
+    async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
+        await cursor.execute(statement("query_positions"), {"positions": list(positions)})
+        return await cursor.fetchall()
+
+
+async def events_of_command(conn: AsyncConnection[Any], id: UUID) -> list[RecordedEvent]:
+    """The events that a command led to, in order."""
+    async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
+        await cursor.execute(statement("query_command_events"), {"id": id})
+        return await cursor.fetchall()

@@ -1,0 +1,1 @@
+insert into checkpoints (projection, generation, version) values (%(projection)s, %(generation)s, %(version)s)

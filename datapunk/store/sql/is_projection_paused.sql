@@ -1,0 +1,1 @@
+select is_paused from projections where name = %(projection)s

@@ -1,0 +1,6 @@
+select min(checkpoint.position)
+from projections projection
+join checkpoints checkpoint
+    on checkpoint.projection = projection.name and checkpoint.generation = projection.active_generation
+where projection.name = any(%(projections)s)
+having count(*) = cardinality(%(projections)s)

@@ -1,0 +1,1 @@
+select item from leases where group_name = %(group)s and owner = %(id)s

@@ -1,0 +1,4 @@
+select id, shard, owner, positions
+from outbox
+where module = %(module)s and shard = any(%(shards)s) and at <= now() - make_interval(secs => %(older_than_s)s)
+order by id

@@ -1,0 +1,6 @@
+select projection.name, projection.module, projection.active_generation, projection.is_paused, projection.error,
+    projection.failed_at, checkpoint.version, checkpoint.position, checkpoint.updated_at
+from projections projection
+left join checkpoints checkpoint
+    on checkpoint.projection = projection.name and checkpoint.generation = projection.active_generation
+order by projection.name

@@ -1,0 +1,1 @@
+select at from events where position > %(position)s order by position limit 1
