@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
+
 from datapunk.errors import ConfigurationError, NotAnswering
 from datapunk.settings import Settings
-from datapunk.stack.amqp import ask_rabbitmq
+from datapunk.stack.asking import SERVERS, Server
 from datapunk.stack.part import Part
 from datapunk.stack.ports import LOOPBACK, free_ports, preferred_or_free
-from datapunk.stack.postgres import Postgres, ask_postgres
+from datapunk.stack.postgres import Postgres
 from datapunk.stack.rabbitmq import RabbitMQ, RabbitMQPorts
 from datapunk.stack.record import PartState, PartStatus
-from datapunk.stack.redis import Redis, ask_redis
-from datapunk.stack.temporal import Temporal, ask_temporal
-
-PART_NAMES = ("postgres", "rabbitmq", "redis", "temporal")
+from datapunk.stack.redis import Redis
+from datapunk.stack.temporal import Temporal
 
 # The servers' well-known ports, ten up: out of the way of the system's own.
 STREAM_PORT, METRICS_PORT, DISTRIBUTION_PORT, EPMD_PORT, TEMPORAL_METRICS_PORT = (
@@ -36,24 +36,7 @@ class Plan:
 
     parts: tuple[Part, ...]
     external: tuple[PartStatus, ...] = ()
-    external_endpoints: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Server:
-    """How a part's address is set, and how an already running one is asked."""
-
-    setting: str
-    title: str
-    ask: Callable[[str], str]
-
-
-_SERVERS = {
-    "postgres": _Server("database_url", Postgres.title, lambda url: ask_postgres(_any_database(url))),
-    "rabbitmq": _Server("broker_url", RabbitMQ.title, ask_rabbitmq),
-    "redis": _Server("redis_url", Redis.title, ask_redis),
-    "temporal": _Server("temporal_address", Temporal.title, ask_temporal),
-}
+    external_endpoints: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def chosen(only: Collection[str]) -> tuple[str, ...]:
@@ -62,10 +45,10 @@ def chosen(only: Collection[str]) -> tuple[str, ...]:
     Raises:
         ConfigurationError: one of them is no part.
     """
-    unknown = sorted(set(only) - set(PART_NAMES))
+    unknown = sorted(set(only) - set(SERVERS))
     if unknown:
-        raise ConfigurationError(f"no such part: {', '.join(unknown)}; there are {', '.join(PART_NAMES)}")
-    return tuple(name for name in PART_NAMES if not only or name in only)
+        raise ConfigurationError(f"no such part: {', '.join(unknown)}; there are {', '.join(SERVERS)}")
+    return tuple(name for name in SERVERS if not only or name in only)
 
 
 def user_settings() -> Settings:
@@ -83,21 +66,20 @@ def plan_from_settings(directory: Path, settings: Settings, only: Collection[str
     """
     parts: list[Part] = []
     external: list[PartStatus] = []
-    endpoints: list[tuple[str, str]] = []
+    endpoints: dict[str, str] = {}
     for name in chosen(only):
-        server = _SERVERS[name]
-        running = _already_running(server, settings)
-        if running is None:
+        server = SERVERS[name]
+        version = _already_running(server, settings)
+        if version is None:
             parts.append(_part(name, directory, settings, throwaway=False))
             continue
-        url = str(getattr(settings, server.setting))
-        external.append(
-            PartStatus(name=name, title=server.title, where=url, state=PartState.EXTERNAL, version=running)
-        )
-        endpoints += [
-            (f"DATAPUNK_{setting.upper()}", str(getattr(settings, setting))) for setting in _SETTINGS_OF[name]
-        ]
-    return Plan(tuple(parts), tuple(external), tuple(endpoints))
+        addresses = {
+            f"DATAPUNK_{setting.upper()}": str(getattr(settings, setting)) for setting in server.settings
+        }
+        status = PartStatus(name=name, title=server.title, where=addresses[server.variables[0]])
+        external.append(msgspec.structs.replace(status, state=PartState.EXTERNAL, version=version))
+        endpoints |= addresses
+    return Plan(tuple(parts), tuple(external), endpoints)
 
 
 def plan_on_free_ports(directory: Path, only: Collection[str] = (), *, throwaway: bool = True) -> Plan:
@@ -114,14 +96,6 @@ def plan_on_free_ports(directory: Path, only: Collection[str] = (), *, throwaway
     return Plan(
         tuple(_part(name, directory, settings, further, throwaway=throwaway) for name in chosen(only))
     )
-
-
-_SETTINGS_OF = {
-    "postgres": ("database_url",),
-    "rabbitmq": ("broker_url", "broker_management_url"),
-    "redis": ("redis_url",),
-    "temporal": ("temporal_address", "temporal_ui_url"),
-}
 
 
 def _part(
@@ -154,26 +128,22 @@ def _part(
             )
 
 
-def _already_running(server: _Server, settings: Settings) -> str | None:
+def _already_running(server: Server, settings: Settings) -> str | None:
     """The version of the server that the user named, if it answers; None when one is to be started there."""
-    if server.setting not in settings.model_fields_set:
+    setting = server.settings[0]
+    if setting not in settings.model_fields_set:
         return None
-    url = str(getattr(settings, server.setting))
+    url = str(getattr(settings, setting))
     try:
         return server.ask(url)
     except NotAnswering as error:
         if _is_here(url):
             return None
         raise ConfigurationError(
-            f"DATAPUNK_{server.setting.upper()} is on another machine, and doesn't answer: {error}"
+            f"DATAPUNK_{setting.upper()} is on another machine, and doesn't answer: {error}"
         ) from None
 
 
 def _is_here(url: str) -> bool:
     host = urlsplit(url if "://" in url else f"//{url}").hostname
     return host in ("localhost", LOOPBACK, "::1", None)
-
-
-def _any_database(url: str) -> str:
-    # The named database may not be there yet; the server is what counts.
-    return urlsplit(url)._replace(path="/postgres").geturl()

@@ -84,7 +84,7 @@ class RabbitMQ(Part):
     @property
     def where(self) -> str:
         """AMQP's URL, and the management UI's."""
-        return f"{self.url}  UI {self.management_url}"
+        return f"{self.url}\nUI {self.management_url}"
 
     @property
     def endpoints(self) -> Mapping[str, str]:

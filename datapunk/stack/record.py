@@ -48,12 +48,16 @@ class PartStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole stack. `error` is why it could not start."""
+    """The whole stack.
+
+    `is_complete`: it was started and its endpoints are written down; `error`: why it could not be started.
+    """
 
     launcher: str
     supervisor: Identity | None = None
     parts: tuple[PartStatus, ...] = ()
     endpoints: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    is_complete: bool = False
     error: str = ""
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import threading
@@ -14,6 +15,7 @@ import msgspec
 import psutil
 
 from datapunk.errors import DatapunkError, NotAnswering, PartFailed, StackError
+from datapunk.stack.asking import SERVERS
 from datapunk.stack.endpoints import remove_endpoints, save_endpoints
 from datapunk.stack.guard import Guard
 from datapunk.stack.leftovers import GRACE_S, stop_leftovers
@@ -21,7 +23,7 @@ from datapunk.stack.logs import last_lines, log_path, open_log
 from datapunk.stack.part import Part
 from datapunk.stack.plan import Plan
 from datapunk.stack.ports import check_ports
-from datapunk.stack.processes import Identity, end, spawn
+from datapunk.stack.processes import Identity, end, spawn, tree
 from datapunk.stack.record import PartState, PartStatus, StackRecord, save_record
 
 READY_WITHIN_S = 60.0
@@ -56,6 +58,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._processes: dict[str, list[subprocess.Popen[bytes]]] = {}
         self._guard: Guard | None = None
+        self._is_complete = False
         self._endpoints = dict(plan.external_endpoints)
         self._statuses = {status.name: status for status in plan.external}
         for part in plan.parts:
@@ -70,8 +73,9 @@ class Supervisor:
         return StackRecord(
             launcher="native",
             supervisor=Identity.of(psutil.Process().pid),
-            parts=tuple(self._statuses[name] for name in sorted(self._statuses)),
+            parts=tuple(self._statuses[name] for name in SERVERS if name in self._statuses),
             endpoints=self._endpoints,
+            is_complete=self._is_complete,
         )
 
     def start(self) -> None:
@@ -88,6 +92,8 @@ class Supervisor:
             self._guard = Guard(self._directory)
             self._start_all()
             save_endpoints(self._directory, self._endpoints)
+            self._is_complete = True
+            self._changed()
         except BaseException as error:
             self.stop()
             if isinstance(error, DatapunkError):
@@ -128,6 +134,14 @@ class Supervisor:
         if self._guard is not None:
             self._guard.dismiss()
             self._guard = None
+
+    def hurry(self) -> None:
+        """Kill what is still stopping. Safe to call from a signal handler."""
+        for status in self._statuses.values():
+            for identity in status.processes:
+                for process in tree(identity):
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.kill()
 
     # --- one part -----------------------------------------------------------------------------------
 

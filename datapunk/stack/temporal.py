@@ -63,7 +63,7 @@ class Temporal(Part):
     @property
     def where(self) -> str:
         """The front end's address, and the UI's URL."""
-        return f"{self.address}  UI {self.ui_url}"
+        return f"{self.address}\nUI {self.ui_url}"
 
     @property
     def endpoints(self) -> Mapping[str, str]:

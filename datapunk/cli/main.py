@@ -1,0 +1,114 @@
+"""The `datapunk` command: one table of sub-commands, each loaded only when called, so that help is quick."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from datapunk.errors import DatapunkError
+
+_INTERRUPTED = 130  # as shells count: 128 + SIGINT
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A sub-command: where it is, and its line in `datapunk --help`.
+
+    `attribute` names a `typer.Typer` (a group of commands) or a function (one command).
+    """
+
+    module: str
+    attribute: str
+    summary: str
+    panel: str
+
+
+_MESSAGES, _STACK, _RUNNING = "Messages", "The stack on this machine", "Running modules"
+
+COMMANDS = {
+    "up": Entry("datapunk.cli.stack", "up", "Start RabbitMQ, Postgres, Redis and Temporal.", _STACK),
+    "status": Entry("datapunk.cli.stack", "status", "Show what runs, and where.", _STACK),
+    "down": Entry("datapunk.cli.stack", "down", "Stop them; their data are kept.", _STACK),
+    "logs": Entry("datapunk.cli.stack", "logs", "Show what they log.", _STACK),
+    "doctor": Entry("datapunk.cli.doctor", "doctor", "Check this machine, and say what to do.", _STACK),
+    "run": Entry("datapunk.cli.run", "run", "Run modules: their actors, projections and queries.", _RUNNING),
+    "topology": Entry("datapunk.cli.topology", "app", "Declare the modules' exchanges and queues.", _RUNNING),
+    "projections": Entry(
+        "datapunk.cli.projections", "app", "List, rebuild, pause and resume them.", _RUNNING
+    ),
+    "schemas": Entry("datapunk.cli.schemas", "app", "Generate, check, list and show Avro schemas.", _RUNNING),
+    "send": Entry("datapunk.cli.send", "send", "Send a command, and show its outcome.", _MESSAGES),
+    "query": Entry("datapunk.cli.query", "query", "Ask a query, and show the answer.", _MESSAGES),
+    "tail": Entry("datapunk.cli.tail", "tail", "Follow events as they are published.", _MESSAGES),
+    "events": Entry("datapunk.cli.events", "app", "Read the event store.", _MESSAGES),
+    "trace": Entry("datapunk.cli.trace", "trace", "Show every step of one command, with times.", _MESSAGES),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Knows its sub-commands by name and summary, and imports the one that is called."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for name, entry in COMMANDS.items():
+            self.commands[name] = TyperCommand(name, help=entry.summary, rich_help_panel=entry.panel)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Replace the placeholder that was found by the real command."""
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load_command(name or ""), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Here alone errors become what people see: one message, no traceback."""
+        try:
+            return super().invoke(ctx)
+        except DatapunkError as error:
+            print(f"{type(error).code}: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            sys.exit(_INTERRUPTED)
+
+
+def load_command(name: str) -> Any:
+    """Import the sub-command called `name`; returns what the command line framework runs."""
+    entry = COMMANDS[name]
+    target = getattr(importlib.import_module(entry.module), entry.attribute)
+    if not isinstance(target, typer.Typer):
+        function, target = target, typer.Typer(add_completion=False)
+        target.command(name)(function)
+    command = typer.main.get_command(target)
+    command.name = name
+    return command
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        print(f"datapunk {importlib.metadata.version('datapunk')}")
+        raise typer.Exit
+
+
+@app.callback()
+def datapunk(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version, and exit.")
+    ] = False,
+) -> None:
+    """Datapunk, a self-hosted, event-sourced data platform: commands in, events out, tables to query."""
+
+
+def main() -> None:
+    """The entry point."""
+    app(prog_name="datapunk")
+
+
+if __name__ == "__main__":
+    main()
