@@ -18,7 +18,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from datapunk import errors
-from datapunk.settings import Settings
 from datapunk.telemetry import logs, metrics
 
 CONTENT_TYPE = "application/problem+json"
@@ -99,7 +98,7 @@ def problem_of(error: Exception) -> Problem:
     return Problem(500, "internal", "something went wrong here; the log has it under this correlation id")
 
 
-def install(app: FastAPI, settings: Settings) -> None:
+def install(app: FastAPI) -> None:
     """Make the app answer every error with a problem."""
 
     async def on_error(request: Request, error: Exception) -> Response:

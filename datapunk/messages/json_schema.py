@@ -68,7 +68,7 @@ class Names:
     """Named Avro types by full name; it grows as schemas that define some are read."""
 
     def __init__(self, schemas: Iterable[Avro] = ()) -> None:
-        self._by_name: dict[str, Avro] = {}
+        self.by_name: dict[str, Avro] = {}
         for schema in schemas:
             self.learn(schema)
 
@@ -83,7 +83,7 @@ class Names:
         if "name" in schema and schema.get("type") in ("record", "error", "enum", "fixed"):
             name = full_name(schema, space)
             space = name.rpartition(".")[0]
-            self._by_name.setdefault(name, schema)
+            self.by_name.setdefault(name, schema)
         for key in ("items", "values"):
             self.learn(schema.get(key), space)
         for field in schema.get("fields", ()):
@@ -92,8 +92,8 @@ class Names:
     def find(self, name: str, space: str) -> tuple[str, Avro] | None:
         """The full name and the schema of a type that is referred to by name."""
         for candidate in (name, f"{space}.{name}"):
-            if candidate in self._by_name:
-                return candidate, self._by_name[candidate]
+            if candidate in self.by_name:
+                return candidate, self.by_name[candidate]
         return None
 
 

@@ -34,7 +34,7 @@ DEPENDENCY_UP = Gauge("dependency_up", "1 while the dependency answers", ["servi
 EVENT_STREAMS = Gauge("event_streams_open", "Clients that follow events over HTTP", ["service"])
 EVENT_STREAMS_ENDED = Counter(
     "event_streams_ended",
-    "Why streams of events over HTTP ended: left, too_slow, stopped, failed",
+    "Why streams of events over HTTP ended: left, stopped, failed",
     ["service", "reason"],
 )
 

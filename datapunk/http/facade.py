@@ -1,0 +1,106 @@
+"""What the request handlers share: the catalogue of messages, a client of the broker, a pool to the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Any, cast
+
+import psycopg
+from fastapi import Depends, Request
+from psycopg_pool import AsyncConnectionPool
+
+from datapunk.client import Client
+from datapunk.errors import BrokerError, ConnectionLost
+from datapunk.health import BrokerCheck, DatabaseCheck, Health
+from datapunk.http.tail import EventTail
+from datapunk.messages.catalogue import Catalogue
+from datapunk.messages.registry import Registry
+from datapunk.module import Module
+from datapunk.settings import Settings
+from datapunk.telemetry import logs
+
+SERVICE = "http"
+MOST_CONNECTIONS = 4  # to Postgres, a process: events and outcomes are read a page at a time
+WAIT_FOR_CONNECTION_S = 3.0
+RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0  # between two attempts to reach the broker
+
+log = logs.get_logger(__name__)
+
+
+class Facade:
+    """Everything behind the HTTP API. It starts even while broker and database are away.
+
+    Args:
+        settings: where the servers are, and the limits.
+        modules: whose messages are offered.
+    """
+
+    def __init__(self, settings: Settings, modules: Sequence[Module]) -> None:
+        self.settings = settings
+        self.registry = Registry.of(modules)
+        self.catalogue = Catalogue(self.registry, modules)
+        self.pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
+            settings.database_url,
+            min_size=0,
+            max_size=MOST_CONNECTIONS,
+            timeout=WAIT_FOR_CONNECTION_S,
+            open=False,
+            kwargs={"autocommit": True},
+        )
+        self.tail = EventTail(self.pool)
+        self.health = Health(SERVICE, {"postgres": DatabaseCheck(settings), "broker": BrokerCheck(settings)})
+        self.open_streams = 0
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """The client of the broker.
+
+        Raises:
+            ConnectionLost: while the broker can't be reached.
+        """
+        if self._client is None:
+            raise ConnectionLost("the broker can't be reached; try again")
+        return self._client
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Facade]:
+        """Hold the connections for as long as the block runs."""
+        await self.pool.open(wait=False)
+        connecting = asyncio.create_task(self._connect())
+        try:
+            async with self.health.checking():
+                self.health.started()
+                yield self
+        finally:
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
+            await self.tail.close()
+            if self._client is not None:
+                with suppress(BrokerError, OSError):
+                    await self._client.__aexit__(None, None, None)
+            await self.pool.close()
+
+    async def _connect(self) -> None:
+        pause = RETRY_FIRST_S
+        while True:
+            client = Client(self.settings, self.registry)
+            try:
+                self._client = await client.__aenter__()
+            except (
+                Exception
+            ) as error:  # whatever it is, the next attempt may succeed; readiness tells meanwhile
+                log.warning("broker away", error=str(error), retry_in_s=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, RETRY_MOST_S)
+            else:
+                return
+
+
+def _facade(request: Request) -> Facade:
+    return cast(Facade, request.app.state.facade)
+
+
+TheFacade = Annotated[Facade, Depends(_facade)]

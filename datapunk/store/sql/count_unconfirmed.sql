@@ -1,0 +1,1 @@
+select count(*) from outbox where positions && %(positions)s::bigint[]

@@ -1,0 +1,1 @@
+select text from schemas where fingerprint = %(fingerprint)s
