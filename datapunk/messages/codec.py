@@ -1,0 +1,253 @@
+"""Codecs: one message class or record schema to and from Avro JSON and Avro binary.
+
+Compiled once for each schema. Avro JSON is the encoding of the Avro 1.12 specification: unions are tagged,
+bytes are text in ISO 8859-1, logical types are written as the primitives under them. Stricter than that
+where a value couldn't be stored or read elsewhere: no NaN or infinities, no NUL in strings, no unknown fields.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from io import BytesIO
+from typing import Any, Generic, NoReturn, TypeVar, cast
+
+import fastavro
+import msgspec
+
+from datapunk.errors import UndecodableMessage, UnencodableMessage
+from datapunk.messages.codec_source import SourceWriter, binary_schema
+from datapunk.messages.schema import AvroSchema, parse_text
+
+M = TypeVar("M")
+
+AVRO_JSON = "application/avro+json"
+AVRO_BINARY = "application/avro"
+
+PRELUDE = """
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+from uuid import UUID
+from msgspec import Meta, Struct, UNSET, UnsetType, field
+from datapunk.messages.avro_values import *
+from datapunk.messages.avro_values import MILLISECOND, MICROSECOND
+"""
+
+# What a value that doesn't fit can raise in the conversions below: fastavro and the value functions.
+UNFIT = (ValueError, TypeError, KeyError, OverflowError, AttributeError, EOFError, IndexError, ArithmeticError)
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldDescription:
+    """A field of a record, as far as tables care.
+
+    Attributes:
+        name: in the schema.
+        attribute: on the Python object.
+        type: Avro's primitive or complex type: `string`, `long`, `enum`, `array`, `union` (of several), …
+        logical_type: as in `timestamp-micros`, or none.
+        is_nullable: whether null is among its branches.
+    """
+
+    name: str
+    attribute: str
+    type: str
+    logical_type: str | None
+    is_nullable: bool
+
+
+class Codec(Generic[M]):
+    """Encodes and decodes one record type.
+
+    Args:
+        schema: of the record.
+        classes: the Python classes of the named types in it, by full name; others get one made.
+    """
+
+    def __init__(self, schema: AvroSchema, classes: Mapping[str, type[Any]] | None = None) -> None:
+        self.schema = schema
+        _ = schema.parsed  # raises SchemaError if it isn't valid
+        writer = SourceWriter(classes or {})
+        shape = writer.shape(schema.definition)
+        # msgspec resolves annotations in the module of a class, so this must be one.
+        module = types.ModuleType(f"datapunk.messages.compiled_{next(_numbers)}")
+        sys.modules[module.__name__] = module
+        module.__dict__.update(writer.used)
+        source = "from __future__ import annotations\n" + PRELUDE + "\n".join(writer.lines)
+        exec(compile(source, module.__name__, "exec"), module.__dict__)  # noqa: S102  # ours; names are checked
+        names = module.__dict__
+        self._wire = names[shape.hint]
+        self._from_wire = names[shape.from_wire("").partition("(")[0]]
+        self._to_wire = names[shape.to_wire("").partition("(")[0]]
+        self._from_datum = names[shape.from_datum("").partition("(")[0]]
+        self._to_datum = names[shape.to_datum("").partition("(")[0]]
+        self._from_wire_fields = names[shape.from_wire("").partition("(")[0] + "_fields"]
+        self._to_wire_fields = names[shape.to_wire("").partition("(")[0] + "_fields"]
+        self._json_decode = msgspec.json.Decoder(self._wire).decode
+        self._json_encode = msgspec.json.Encoder().encode
+        self._binary_schema = fastavro.parse_schema(binary_schema(schema.definition), named_schemas={}, _force=True)
+
+    def decode_json(self, body: bytes) -> M:
+        """From Avro JSON.
+
+        Raises:
+            UndecodableMessage: naming the place.
+        """
+        try:
+            wire = self._json_decode(body)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            self._refuse(error)
+        if b"\\u0000" in body:
+            _refuse_nul(wire, "$", self.schema.name)
+        try:
+            return self._from_wire(wire)
+        except (*UNFIT, RecursionError) as error:
+            self._refuse_field(wire, self._from_wire_fields, error)
+
+    def decode_json_array(self, body: bytes) -> list[M]:
+        """From a JSON array of records in Avro JSON.
+
+        Raises:
+            UndecodableMessage: naming the place, as in `$[3].name`.
+        """
+        wires = self._decode_wires(body)
+        result: list[M] = []
+        from_wire = self._from_wire
+        try:
+            for wire in wires:
+                result.append(from_wire(wire))
+        except (*UNFIT, RecursionError) as error:
+            self._refuse_field(wires[len(result)], self._from_wire_fields, error, f"$[{len(result)}]")
+        return result
+
+    def encode_json(self, message: M) -> bytes:
+        """As Avro JSON.
+
+        Raises:
+            UnencodableMessage: if a value doesn't fit the schema.
+        """
+        try:
+            return self._json_encode(self._to_wire(message))
+        except (*UNFIT, RecursionError) as error:
+            raise UnencodableMessage(self._explain(message, self._to_wire_fields, error)) from error
+
+    def decode_binary(self, body: bytes) -> M:
+        """From Avro binary.
+
+        Raises:
+            UndecodableMessage: if it's cut off, too long, or not of this schema.
+        """
+        stream = BytesIO(body)
+        try:
+            datum = fastavro.schemaless_reader(
+                stream, self._binary_schema, None, return_record_name=True, return_record_name_override=True
+            )
+            message = self._from_datum(datum)
+        except (*UNFIT, RecursionError, MemoryError) as error:
+            self._refuse(error)
+        if stream.tell() != len(body):
+            raise UndecodableMessage(
+                f"{self.schema.name}: {len(body) - stream.tell()} bytes are left over after the record"
+            )
+        return message
+
+    def encode_binary(self, message: M) -> bytes:
+        """As Avro binary.
+
+        Raises:
+            UnencodableMessage: if a value doesn't fit the schema.
+        """
+        stream = BytesIO()
+        try:
+            fastavro.schemaless_writer(stream, self._binary_schema, self._to_datum(message))
+        except (*UNFIT, RecursionError) as error:
+            raise UnencodableMessage(self._explain(message, self._to_wire_fields, error)) from error
+        return stream.getvalue()
+
+    @cached_property
+    def fields(self) -> tuple[FieldDescription, ...]:
+        """The record's fields in order."""
+        from datapunk.messages.field_types import describe_fields
+
+        return describe_fields(self.schema.definition)
+
+    def _decode_wires(self, body: bytes) -> list[Any]:
+        try:
+            wires = self._json_decode_array(body)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            self._refuse(error)
+        if b"\\u0000" in body:
+            _refuse_nul(wires, "$", self.schema.name)
+        return wires
+
+    @cached_property
+    def _json_decode_array(self) -> Any:
+        return msgspec.json.Decoder(list[self._wire]).decode
+
+    def _refuse(self, error: BaseException) -> NoReturn:
+        if isinstance(error, RecursionError):
+            raise UndecodableMessage(f"{self.schema.name}: nested too deeply") from None
+        if isinstance(error, UnicodeError):
+            raise UndecodableMessage(f"{self.schema.name}: not valid UTF-8: {error}") from None
+        text = "cut off: the body ends before the record does" if isinstance(error, (EOFError, IndexError)) else str(error)
+        raise UndecodableMessage(f"{self.schema.name}: {text or repr(error)}") from None
+
+    def _refuse_field(self, wire: Any, fields: Any, error: BaseException, path: str = "$") -> NoReturn:
+        raise UndecodableMessage(self._explain(wire, fields, error, path)) from None
+
+    def _explain(self, record: Any, fields: Any, error: BaseException, path: str = "$") -> str:
+        """Find the field that failed by trying each; only ever done for a message that is refused."""
+        if isinstance(error, RecursionError):
+            return f"{self.schema.name}: nested too deeply"
+        for name, convert in fields:
+            try:
+                convert(record)
+            except (*UNFIT, RecursionError) as at_field:
+                return f"{self.schema.name}: {at_field} - at `{path}.{name}`"
+        return f"{self.schema.name}: {error!r}"
+
+
+def compile_codec(schema: AvroSchema, classes: Mapping[str, type[Any]] | None = None) -> Codec[Any]:
+    """A codec for a schema; for a message class use `Registry.codec`."""
+    return Codec(schema, classes)
+
+
+@lru_cache(maxsize=1024)
+def codec_of_text(text: str) -> Codec[Any]:
+    """The codec of a schema that came as text, as a dataset's does; records decode to classes made for it.
+
+    Raises:
+        SchemaError: if the text isn't the schema of a record.
+    """
+    return Codec(parse_text(text))
+
+
+def _refuse_nul(value: Any, path: str, name: str) -> None:
+    """Bytes may hold zeros and are text on the wire, so only strings that stay strings are looked at."""
+    if isinstance(value, list):
+        for index, item in enumerate(cast("list[Any]", value)):
+            _refuse_nul(item, f"{path}[{index}]", name)
+    elif isinstance(value, dict):
+        for key, item in cast("dict[str, Any]", value).items():
+            if "\0" in key:
+                raise UndecodableMessage(f"{name}: a key has a NUL character - at `{path}`")
+            _refuse_nul(item, f"{path}.{key}", name)
+    elif isinstance(value, msgspec.Struct):
+        strings = getattr(type(value), "strings", ())
+        for attribute, encoded in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
+            item = getattr(value, attribute)
+            if isinstance(item, str):
+                if attribute in strings and "\0" in item:
+                    raise UndecodableMessage(
+                        f"{name}: a string has a NUL character, which can't be stored - at `{path}.{encoded}`"
+                    )
+            else:
+                _refuse_nul(item, f"{path}.{encoded}", name)
