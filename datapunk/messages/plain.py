@@ -63,7 +63,7 @@ class PlainCodec(Generic[M]):
             ) from None
         self._encoder = msgspec.json.Encoder(decimal_format="string")
 
-    def decode(self, body: bytes | str) -> M:
+    def decode(self, body: bytes) -> M:
         """Read a message.
 
         Raises:
@@ -71,13 +71,16 @@ class PlainCodec(Generic[M]):
         """
         try:
             value = self._decoder.decode(body)
-            return cast(M, self._read(value) if self._read else value)
+            message = cast(M, self._read(value) if self._read else value)
         except msgspec.MsgspecError as error:
             raise UndecodableMessage(f"{self._name}: {error}") from None
         except UnicodeDecodeError as error:
             raise UndecodableMessage(f"{self._name}: not UTF-8: {error.reason}") from None
         except RecursionError:
             raise UndecodableMessage(f"{self._name}: nested too deeply") from None
+        if b"\\u0000" in body and _has_nul(message):
+            raise UndecodableMessage(f"{self._name}: a string has a NUL character, which can't be stored")
+        return message
 
     def encode(self, message: M) -> bytes:
         """Write a message.
@@ -194,6 +197,18 @@ class _Shapes:
             shape = _Shape(twin, _between(cls, names, reads), _between(twin, names, writes))
         self._done[cls] = shape
         return shape
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, msgspec.Struct):
+        return any(_has_nul(getattr(value, name)) for name in value.__struct_fields__)
+    if isinstance(value, dict):
+        return any(_has_nul(each) for pair in cast("dict[Any, Any]", value).items() for each in pair)
+    if isinstance(value, list | tuple):
+        return any(_has_nul(each) for each in cast("list[Any]", value))
+    return False
 
 
 def _between(target: type, names: tuple[str, ...], converts: list[tuple[str, Convert]]) -> Convert:
