@@ -101,7 +101,7 @@ class _EventStream(EventSourceResponse):
     """The response."""
 
     def __init__(self, content: AsyncGenerator[bytes]) -> None:
-        super().__init__(content, ping=0, send_timeout=STUCK_S)
+        super().__init__(content, ping=0, send_timeout=STUCK_S)  # pyright: ignore[reportUnknownMemberType]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 
 import psycopg
 from fastapi import Depends, Request
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from datapunk.client import Client
 from datapunk.errors import BrokerError, ConnectionLost
@@ -69,14 +69,15 @@ class Facade:
     async def running(self) -> AsyncGenerator[Facade]:
         """Hold the connections for as long as the block runs."""
         await self.pool.open(wait=False)
-        connecting = asyncio.create_task(self._connect())
+        reaching = [asyncio.create_task(self._connect()), asyncio.create_task(self._learn_schemas())]
         try:
             async with self.health.checking():
                 self.health.started()
                 yield self
         finally:
-            connecting.cancel()
-            await asyncio.gather(connecting, return_exceptions=True)
+            for task in reaching:
+                task.cancel()
+            await asyncio.gather(*reaching, return_exceptions=True)
             await self.tail.close()
             if self._client is not None:
                 with suppress(BrokerError, OSError):
@@ -93,6 +94,20 @@ class Facade:
                 Exception
             ) as error:  # whatever it is, the next attempt may succeed; readiness tells meanwhile
                 log.warning("broker away", error=str(error), retry_in_s=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, RETRY_MOST_S)
+            else:
+                return
+
+    async def _learn_schemas(self) -> None:
+        """Events were written with schemas of other times: the table `schemas` has them."""
+        pause = RETRY_FIRST_S
+        while True:
+            try:
+                async with self.pool.connection() as conn:
+                    await self.registry.sync(conn)
+            except (psycopg.Error, PoolTimeout) as error:  # away, or not migrated yet
+                log.warning("database away", error=str(error), retry_in_s=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_MOST_S)
             else:

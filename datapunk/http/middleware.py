@@ -158,6 +158,8 @@ def _correlation_id(given: str | None) -> str:
 
 
 def _endpoint(scope: Scope) -> str:
+    if scope["path"] in QUIET_ENDPOINTS:
+        return str(scope["path"])
     route = scope.get("route")
     path = getattr(route, "path", None)
     return path if isinstance(path, str) else "none"  # unknown paths share one label: there's no end of them

@@ -140,7 +140,7 @@ def _query(
     type: MessageType, catalogue: Catalogue, writers: dict[Form, SchemaWriter], *, with_body: bool
 ) -> Json:
     answer = catalogue.types.get(str(type.avro.get("answer", "")))
-    content = _contents(answer, writers) if answer is not None else {PLAIN: {"schema": {}}}
+    content: Json = {} if answer is None else _contents(answer, writers)
     operation: Json = {
         "operationId": f"{type.name}.{'post' if with_body else 'get'}",
         "tags": [type.module],

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from datapunk.errors import SchemaError, UndecodableMessage, UnencodableMessage
+from datapunk.messages.codec_source import python_name
 from datapunk.messages.message import Message
 
 M = TypeVar("M", bound=Message)
@@ -164,13 +165,14 @@ class _Shapes:
         if cls in self._under_way:  # a record inside itself: its own form must do
             return _Shape(cls)
         self._under_way.add(cls)
-        avro_fields = {str(field["name"]): field["type"] for field in schema["fields"]}
+        avro_fields = {python_name(str(field["name"])): field for field in schema["fields"]}
         fields: list[tuple[str, Any, Any]] = []
         renamed: dict[str, str] = {}
         reads: list[tuple[str, Convert]] = []
         writes: list[tuple[str, Convert]] = []
         for field in msgspec.structs.fields(cls):
-            shape = self.of(field.type, avro_fields.get(field.encode_name, "null"))
+            avro_field = avro_fields.get(field.name, {"name": field.encode_name, "type": "null"})
+            shape = self.of(field.type, avro_field["type"])
             default: Any = field.default
             if shape.write is not None and default is not msgspec.NODEFAULT:
                 default = shape.write(default)
@@ -181,13 +183,18 @@ class _Shapes:
             elif isinstance(default, dict | list | set | bytearray | msgspec.Struct):
                 default = msgspec.field(default_factory=_constant(default))
             fields.append((field.name, shape.type, default))
-            if field.name != field.encode_name:
-                renamed[field.name] = field.encode_name
+            if field.name != avro_field["name"]:
+                renamed[field.name] = avro_field["name"]
             if shape.read is not None and shape.write is not None:
                 reads.append((field.name, shape.read))
                 writes.append((field.name, shape.write))
         self._under_way.discard(cls)
-        if not reads and cls.__struct_config__.forbid_unknown_fields and not cls.__struct_config__.array_like:
+        if (
+            not reads
+            and not renamed
+            and cls.__struct_config__.forbid_unknown_fields
+            and not cls.__struct_config__.array_like
+        ):
             shape = _Shape(cls)
         else:
             twin = msgspec.defstruct(

@@ -149,6 +149,17 @@ def test_a_type_whose_unions_cannot_be_told_apart_has_no_plain_form():
         PlainCodec(Ambiguous, {"type": "record", "name": "Ambiguous", "namespace": "t", "fields": fields})
 
 
+def test_a_field_that_python_reserves_keeps_its_name_in_json():
+    class Move(Command, frozen=True, kw_only=True):
+        message_type: ClassVar[str] = "t.Move"
+        from_: str
+
+    fields = [{"name": "from", "type": "string"}]
+    move = PlainCodec(Move, {"type": "record", "name": "Move", "namespace": "t", "fields": fields})
+    assert move.decode(b'{"from": "here"}') == Move(from_="here")
+    assert move.encode(Move(from_="here")) == b'{"from":"here"}'
+
+
 json_values = st.recursive(
     st.none()
     | st.booleans()
