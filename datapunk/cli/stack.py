@@ -13,6 +13,7 @@ from datapunk.errors import StackError
 from datapunk.settings import load_settings
 from datapunk.stack.choose import choose_launcher
 from datapunk.stack.launcher import Launcher
+from datapunk.stack.leftovers import left_running
 from datapunk.stack.plan import chosen
 from datapunk.stack.record import StackRecord
 from datapunk.stack.status import refreshed
@@ -69,6 +70,9 @@ def status(as_json: Json = False) -> None:
     if record is None:
         if as_json:
             print(json.dumps({"running": False, "parts": []}))
+        elif left := left_running(load_settings().directory):
+            names = ", ".join(part.title for part in left)
+            print(f"A killed `datapunk up` left servers running: {names}. Stop them with: datapunk down")
         else:
             print("Nothing runs. Start it with: datapunk up")
         raise typer.Exit(1)

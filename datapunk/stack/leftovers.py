@@ -26,8 +26,7 @@ def stop_leftovers(directory: Path) -> list[str]:
         The names of the parts (or programs) that were still running.
     """
     found: list[str] = []
-    record = load_record(directory)
-    parts = [part for part in record.parts if any(_runs(part))] if record else []
+    parts = left_running(directory)
     if parts:
         with ThreadPoolExecutor(len(parts)) as pool:
             list(pool.map(_stop, parts))
@@ -44,6 +43,12 @@ def stop_leftovers(directory: Path) -> list[str]:
         kill(alive)
     remove_record(directory)
     return found
+
+
+def left_running(directory: Path) -> list[PartStatus]:
+    """The recorded parts whose processes still run."""
+    record = load_record(directory)
+    return [part for part in record.parts if _runs(part)] if record else []
 
 
 def _runs(part: PartStatus) -> list[Identity]:

@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import psutil
+
 from datapunk.errors import StackError
 from datapunk.stack.endpoints import remove_endpoints
 from datapunk.stack.launcher import Launcher, OnChange
@@ -91,6 +93,8 @@ class NativeLauncher(Launcher):
                 lock.take(GRACE_S)
             stopped += [title for title in stop_leftovers(self.directory) if title not in stopped]
             remove_endpoints(self.directory)
+        if supervisor is not None:
+            psutil.wait_procs([supervisor], timeout=GRACE_S)
         return stopped
 
     def logs(self, names: Collection[str], lines: int, *, follow: bool) -> Iterator[tuple[str, str]]:
@@ -106,6 +110,8 @@ class NativeLauncher(Launcher):
                 if record.is_complete:
                     return record
             time.sleep(_LOOK_AGAIN_S)
+        if self.current() is not None:  # somebody else was quicker
+            return self.wait(on_change)
         record = load_record(self.directory)
         if record is not None:
             on_change(record)

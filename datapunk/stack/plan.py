@@ -71,7 +71,7 @@ def plan_from_settings(directory: Path, settings: Settings, only: Collection[str
         server = SERVERS[name]
         version = _already_running(server, settings)
         if version is None:
-            parts.append(_part(name, directory, settings, throwaway=False))
+            parts.append(part_from_settings(name, directory, settings, throwaway=False))
             continue
         addresses = {
             f"DATAPUNK_{setting.upper()}": str(getattr(settings, setting)) for setting in server.settings
@@ -94,13 +94,22 @@ def plan_on_free_ports(directory: Path, only: Collection[str] = (), *, throwaway
         temporal_ui_url=f"http://{LOOPBACK}:{ui}",
     )
     return Plan(
-        tuple(_part(name, directory, settings, further, throwaway=throwaway) for name in chosen(only))
+        tuple(
+            part_from_settings(name, directory, settings, further, throwaway=throwaway)
+            for name in chosen(only)
+        )
     )
 
 
-def _part(
-    name: str, directory: Path, settings: Settings, further: list[int] | None = None, *, throwaway: bool
+def part_from_settings(
+    name: str,
+    directory: Path,
+    settings: Settings,
+    further: list[int] | None = None,
+    *,
+    throwaway: bool = False,
 ) -> Part:
+    """The part called `name`, on the settings' ports; those without a setting are `further`, or free ones."""
     home = directory / name
     match name:
         case "postgres":

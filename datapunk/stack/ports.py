@@ -62,15 +62,16 @@ def check_ports(parts: Iterable[Part]) -> None:
     Raises:
         PortTaken: naming each port, who holds it where that can be known, and what to do.
     """
-    taken = [_complaint(part, port) for part in parts for port in part.ports if not is_free(port.number)]
+    taken = [complaint(part, port) for part in parts for port in part.ports if not is_free(port.number)]
     if taken:
         raise PortTaken("\n".join(taken))
 
 
-def _complaint(part: Part, port: Port) -> str:
+def complaint(part: Part, port: Port) -> str:
+    """That `port` of `part` is taken: by whom, and what to do."""
     who = holder(port.number) or "another process"
-    complaint = f"Port {port.number}, for {port.purpose}, is taken by {who}: stop it"
+    fact = f"Port {port.number}, for {port.purpose}, is taken by {who}: stop it"
     if not port.setting:
-        return complaint
+        return fact
     example = part.endpoints[port.setting].replace(f":{port.number}", f":{free_ports(1)[0]}")
-    return f"{complaint}, or choose another port: export {port.setting}={example}"
+    return f"{fact}, or choose another port: export {port.setting}={example}"

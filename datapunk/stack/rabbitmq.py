@@ -157,6 +157,7 @@ class RabbitMQ(Part):
             "disk_free_limit.absolute": DISK_FREE_LIMIT,
             "log.console": "true",
             "log.console.level": "info",
+            "log.console.use_colors": "off",
             "log.file": "false",
         }
         return "".join(f"{name} = {value}\n" for name, value in lines.items())

@@ -9,6 +9,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Collection, Generator
 from pathlib import Path
 from types import FrameType
@@ -18,10 +19,11 @@ from datapunk.stack.launcher import OnChange
 from datapunk.stack.leftovers import GRACE_S
 from datapunk.stack.lock import StackLock
 from datapunk.stack.plan import plan_from_settings, user_settings
-from datapunk.stack.record import StackRecord, save_record
+from datapunk.stack.record import StackRecord, load_record, save_record
 from datapunk.stack.supervisor import Supervisor
 
 _ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOOK_AGAIN_S = 0.2
 
 
 def supervise(directory: Path, only: Collection[str], on_change: OnChange, on_ready: OnChange) -> None:
@@ -34,9 +36,7 @@ def supervise(directory: Path, only: Collection[str], on_change: OnChange, on_re
         KeyboardInterrupt: told to end before all was ready.
     """
     with StackLock(directory) as lock:
-        # The guard of a killed predecessor may still be stopping its servers.
-        if not lock.take(GRACE_S):
-            raise StackError(f"a stack runs in {directory} already: see `datapunk status`")
+        _take(lock, directory)
         try:
             plan = plan_from_settings(directory, user_settings(), only)
         except DatapunkError as error:
@@ -52,6 +52,18 @@ def supervise(directory: Path, only: Collection[str], on_change: OnChange, on_re
             finally:
                 with _impatience(supervisor):
                     supervisor.stop()
+
+
+def _take(lock: StackLock, directory: Path) -> None:
+    deadline = time.monotonic() + GRACE_S
+    while not lock.take(_LOOK_AGAIN_S):
+        record = load_record(directory)
+        is_alive = (
+            record is not None and record.supervisor is not None and record.supervisor.process() is not None
+        )
+        # Without a live supervisor, the guard of a killed one may still be stopping its servers.
+        if is_alive or time.monotonic() > deadline:
+            raise StackError(f"a stack runs in {directory} already: see `datapunk status`")
 
 
 @contextlib.contextmanager

@@ -153,7 +153,7 @@ class Supervisor:
                 self._start_part(part)
             except DatapunkError as error:
                 failures.append(error)
-                self._set(part, state=PartState.FAILED, detail=str(error).partition("\n")[0])
+                self._set(part, state=PartState.FAILED, detail=error.code.replace("_", " "))
 
         if not self._plan.parts:
             return

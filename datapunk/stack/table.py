@@ -85,8 +85,11 @@ class LiveTable:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._is_finished:
+        # What failed before anything was started needs no table.
+        was_started = any(part.state is not PartState.WAITING for part in self._record.parts)
+        if not self._is_finished and (error is None or was_started):
             self.finish(self._record)
+        self._live.stop()
 
     def _render(self) -> RenderableType:
         return stack_table(self._record, time.monotonic() - self._began)

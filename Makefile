@@ -1,0 +1,54 @@
+# `make` alone shows what there is. Every target installs what it needs first, and may be run again at any time.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+.PHONY: help install install-checks up down demo test test-unit lint format bench docs clean
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: ## Install what is missing on this machine: servers, uv, Python packages
+	@ops/install.sh
+
+install-checks:
+	@ops/install.sh --with-checks
+
+up: install ## Start RabbitMQ, Postgres, Redis and Temporal, until Ctrl-C
+	@$(BIN)/datapunk up
+
+down: ## Stop them; data are kept
+	@$(BIN)/datapunk down
+
+demo: install ## The main job: load 336,776 flights through commands, and query them
+	@$(BIN)/datapunk up --detach
+	@$(BIN)/python -m examples.flights.demo
+
+test: install-checks lint ## All checks and all tests, on real servers
+	@$(BIN)/pytest -n auto -m "not bench"
+
+test-unit: install ## The tests that need no server
+	@$(BIN)/pytest -n auto -m "not bench and not servers"
+
+lint: install ## Style, types, import rules, dependencies, schemas
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/datapunk schemas check
+
+format: install ## Format the code
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+bench: install ## Measure the engine and the codec
+	@$(BIN)/pytest -m bench -s tests/bench
+
+docs: install ## Build the documentation into site/
+	@ops/install.sh --with-docs
+	@$(BIN)/mkdocs build --strict
+
+clean: ## Remove what was built here; .datapunk (your data) stays
+	@rm -rf .venv .tools site .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,78 @@
+"""A working folder with a stack of its own, and what tests ask it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from datapunk.stack.native import NativeLauncher
+from datapunk.stack.record import StackRecord, load_record
+
+WITHIN_S = 30
+
+
+def nothing(record: StackRecord) -> None:
+    """Nobody looks at the changes."""
+
+
+def wait_until(is_so: Callable[[], bool], within_s: float = WITHIN_S) -> None:
+    """Return when `is_so`; fail when it isn't by the deadline."""
+    deadline = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(0.05)
+
+
+@dataclass
+class Place:
+    """A working folder with a stack's settings in the environment."""
+
+    folder: Path
+    launcher: NativeLauncher
+
+    @property
+    def directory(self) -> Path:
+        return self.folder / ".datapunk"
+
+    def start(self, *only: str) -> StackRecord:
+        return self.launcher.start(only, nothing)
+
+    def processes(self) -> list[psutil.Process]:
+        """All that runs of the stack: servers, their helpers and children."""
+        record = load_record(self.directory)
+        parts = record.parts if record else ()
+        roots = [identity.process() for part in parts for identity in part.processes]
+        found = [process for process in roots if process is not None]
+        return [*found, *(child for process in found for child in process.children(recursive=True))]
+
+    def supervisor(self) -> psutil.Process:
+        record = load_record(self.directory)
+        assert record is not None
+        assert record.supervisor is not None
+        return psutil.Process(record.supervisor.pid)
+
+    def command(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run `datapunk` as a person would."""
+        environment = {**os.environ, "COLUMNS": "200", **variables}
+        line = [sys.executable, "-m", "datapunk.cli.main", *arguments]
+        return subprocess.run(line, capture_output=True, text=True, check=False, env=environment, timeout=60)
+
+    def json(self, *arguments: str) -> object:
+        answer = self.command(*arguments, "--json")
+        return json.loads(answer.stdout)
+
+
+def is_over(process: psutil.Process) -> bool:
+    """Whether it ended (or only its parent still has to notice)."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
