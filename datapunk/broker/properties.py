@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from struct import Struct
 from struct import error as struct_error
 from typing import Any
@@ -26,9 +27,9 @@ class Properties:
     """What AMQP says about a message besides its body; None where it says nothing.
 
     Attributes:
-        headers: the rest, by name. Values: str, bytes (text that isn't UTF-8, when read), int, float, bool, None,
-            datetime, Decimal, bytearray, list and dict.
-        timestamp: seconds since 1970, as the sender wrote it: any 64 bits.
+        headers: the rest, by name. Values: str, bytes (text that isn't UTF-8, when read), int, float, bool,
+            None, datetime, Decimal, bytearray, list and dict.
+        timestamp: in UTC, to the second; a naive one is taken as UTC.
         expiration: milliseconds, as decimal text.
         user_id: the broker refuses a publish whose `user_id` isn't the name it was logged in with.
     """
@@ -62,7 +63,7 @@ class Properties:
         reply_to: str | None = None,
         expiration: str | None = None,
         message_id: str | None = None,
-        timestamp: int | None = None,
+        timestamp: datetime | None = None,
         type: str | None = None,
         user_id: str | None = None,
         app_id: str | None = None,
@@ -132,9 +133,11 @@ def encode_properties(properties: Properties) -> bytes:
         if (text := properties.message_id) is not None:
             flags |= 0x0080
             add(_short(text))
-        if (number := properties.timestamp) is not None:
+        if (timestamp := properties.timestamp) is not None:
             flags |= 0x0040
-            add(_uint64.pack(number))
+            if timestamp.tzinfo is None:
+                timestamp = timestamp.replace(tzinfo=UTC)
+            add(_uint64.pack(int(timestamp.timestamp())))
         if (text := properties.type) is not None:
             flags |= 0x0020
             add(_short_strings.get(text) or _cached_short(text))
@@ -176,7 +179,8 @@ def decode_properties(data: bytes, at: int = 0) -> Properties:
         at: where the flags are.
 
     Raises:
-        InvalidEnvelope: if that isn't what the bytes are, a property isn't UTF-8, or headers are nested too deep.
+        InvalidEnvelope: if that isn't what the bytes are, a property isn't UTF-8, the timestamp is beyond the
+            year 9999, or headers are nested too deep.
     """
     properties = Properties()
     try:
@@ -203,7 +207,7 @@ def decode_properties(data: bytes, at: int = 0) -> Properties:
         if flags & 0x0080:
             properties.message_id, at = _read_short(data, at)
         if flags & 0x0040:
-            properties.timestamp = _uint64.unpack_from(data, at)[0]
+            properties.timestamp = datetime.fromtimestamp(_uint64.unpack_from(data, at)[0], UTC)
             at += 8
         if flags & 0x0020:
             properties.type, at = _read_short(data, at)
@@ -213,7 +217,7 @@ def decode_properties(data: bytes, at: int = 0) -> Properties:
             properties.app_id, at = _read_short(data, at)
         if flags & 0x0004:
             properties.cluster_id, at = _read_short(data, at)
-    except (struct_error, IndexError, ValueError) as error:
+    except (struct_error, IndexError, ValueError, OverflowError, OSError) as error:
         raise InvalidEnvelope(f"the message's properties can't be read: {error}") from None
     if at != len(data):
         raise InvalidEnvelope("the message's properties are cut off, or more than their flags announce")
