@@ -1,0 +1,141 @@
+"""Actors in memory: taken out for a batch, put back when it's committed.
+
+An actor is only in the cache while its state is what Postgres holds. A batch takes its actors out; if it fails
+they're simply not put back, and the next batch loads them anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from psycopg import AsyncConnection
+
+from datapunk.actor import Actor
+from datapunk.incoming import Address, Incoming
+from datapunk.messages.message import Event
+from datapunk.messages.registry import Registry
+from datapunk.module import Module
+from datapunk.state import state_codec
+from datapunk.store.events import SnapshotData
+from datapunk.store.read import load_tails
+from datapunk.store.snapshots import load_many
+from datapunk.telemetry import metrics
+
+BINARY = "application/avro"
+
+
+class ActorCache:
+    """The actors of one module in one process.
+
+    Args:
+        module: whose actors.
+        registry: decodes their events.
+        capacity: most actors kept; the one unused for longest goes first.
+        snapshot_every: events between two snapshots.
+    """
+
+    def __init__(self, module: Module, registry: Registry, *, capacity: int, snapshot_every: int) -> None:
+        self._module = module
+        self._registry = registry
+        self._capacity = capacity
+        self._snapshot_every = snapshot_every
+        self._actors: dict[Address, Actor] = {}
+        self._consulted: dict[Address, Actor] = {}
+        self._hit_ratio = metrics.CACHE_HIT_RATIO.labels(cache=f"{module.name}.actors")
+
+    def clear(self) -> None:
+        """Forget all: after a change of ownership others may have moved them on."""
+        self._actors.clear()
+        self._consulted.clear()
+
+    async def take(self, conn: AsyncConnection[Any], commands: Iterable[Incoming]) -> dict[Address, Actor]:
+        """The actors that a batch addresses, with the state of those they look at refreshed."""
+        wanted = {incoming.address: incoming for incoming in commands}
+        taken: dict[Address, Actor] = {}
+        missing: dict[Address, Actor] = {}
+        for address, incoming in wanted.items():
+            actor = self._actors.pop(address, None)
+            if actor is None:
+                actor = missing[address] = incoming.actor(incoming.envelope.actor_id)
+            taken[address] = actor
+        if wanted:
+            self._hit_ratio.set(1 - len(missing) / len(wanted))
+        if missing:
+            await self._load(conn, missing)
+        await self._consult(conn, taken)
+        return taken
+
+    def put_back(self, actors: dict[Address, Actor]) -> None:
+        """Keep the actors of a committed batch."""
+        self._actors.update(actors)
+        _shrink(self._actors, self._capacity)
+
+    def snapshots(self, actors: dict[Address, Actor], versions_before: dict[Address, int]) -> list[SnapshotData]:
+        """Snapshots of the actors that passed a multiple of `snapshot_every` in this batch."""
+        every = self._snapshot_every
+        return [
+            SnapshotData(
+                tenant=address[0],
+                stream=address[1],
+                version=actor.version,
+                state_version=state_codec(type(actor)).version,
+                state=state_codec(type(actor)).encode(actor),
+            )
+            for address, actor in actors.items()
+            if actor.version // every > versions_before[address] // every
+        ]
+
+    async def _load(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> None:
+        """Bring actors to the present: from a snapshot where one fits, then by their events."""
+        for snapshot in await load_many(conn, list(actors)):
+            actor = actors[snapshot.tenant, snapshot.stream]
+            codec = state_codec(type(actor))
+            if snapshot.state_version != codec.version:
+                continue  # of an older shape: the events tell
+            with suppress(msgspec.DecodeError):  # unreadable: the events tell
+                codec.restore(actor, snapshot.state, snapshot.version)
+        await self._catch_up(conn, actors)
+
+    async def _catch_up(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> None:
+        tails = [(tenant, stream, actor.version + 1) for (tenant, stream), actor in actors.items()]
+        for event in await load_tails(conn, tails):
+            message = self._registry.decode(event.type, event.data, BINARY, event.schema)
+            assert isinstance(message, Event)  # only events are stored
+            actors[event.tenant, event.stream].apply(message)
+
+    async def _consult(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> None:
+        """Refresh what the actors look at: one query a batch, for the events since the last look."""
+        looking: list[tuple[Actor, str, Address]] = []
+        consulted: dict[Address, Actor] = {}
+        fresh: dict[Address, Actor] = {}
+        for (tenant, _), actor in actors.items():
+            for look in actor.consulted:
+                id = look.at(actor.id)
+                address = (tenant, self._module.stream_of(look.actor, id))
+                looking.append((actor, look.name, address))
+                if address in consulted:
+                    continue
+                known = self._consulted.pop(address, None)
+                if known is None:
+                    known = fresh[address] = look.actor(id)
+                consulted[address] = known
+        if not looking:
+            return
+        if fresh:
+            await self._load(conn, fresh)
+        seen_before = {address: actor for address, actor in consulted.items() if address not in fresh}
+        if seen_before:
+            await self._catch_up(conn, seen_before)
+        for actor, name, address in looking:
+            actor.look_at(name, consulted[address])
+        self._consulted.update(consulted)
+        _shrink(self._consulted, self._capacity)
+
+
+def _shrink(cache: dict[Address, Actor], capacity: int) -> None:
+    excess: Collection[Address] = [address for address, _ in zip(cache, range(len(cache) - capacity), strict=False)]
+    for address in excess:
+        del cache[address]

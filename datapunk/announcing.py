@@ -1,0 +1,216 @@
+"""Tells the world what a batch led to: events to subscribers, outcomes to senders, dead letters to their queue."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from datapunk.broker.channel import Channel
+from datapunk.broker.dead_letter import dead_key, dead_letter
+from datapunk.broker.properties import Properties
+from datapunk.broker.topology import DEAD, command_queue
+from datapunk.incoming import Refused
+from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
+from datapunk.messages.envelope import Envelope, cloud_event
+from datapunk.messages.message import Event
+from datapunk.messages.outcome import Outcome, Status
+from datapunk.messages.registry import Registry
+from datapunk.module import Module
+from datapunk.settling import Committed
+from datapunk.store.events import EventData
+from datapunk.store.outbox import delete, unconfirmed
+from datapunk.store.read import events_at
+from datapunk.telemetry import metrics
+from datapunk.telemetry.logs import get_logger
+
+DIRECT_REPLY = "amq.rabbitmq.reply-to."  # the broker's pseudo-queue for replies
+
+log = get_logger(__name__)
+
+
+class Announcer:
+    """Publishes for one module."""
+
+    def __init__(self, module: Module, registry: Registry) -> None:
+        self._module = module
+        self._registry = registry
+        self._exchange = f"{module.name}.events"
+        self._source = f"/{module.name}"
+        self._published = metrics.EVENTS_PUBLISHED.labels(module=module.name)
+        self._outcome_fingerprint = registry.fingerprint(Outcome)
+
+    def publish(self, channel: Channel, committed: Sequence[Committed]) -> int:
+        """Write a batch's events and dead letters to the broker, in one go.
+
+        Returns:
+            What to wait for with `Channel.confirmed`.
+        """
+        events = 0
+        for batch in committed:
+            at = batch.at or datetime.now(UTC)
+            for event, message, position in zip(
+                batch.decided.events, batch.decided.messages, batch.positions, strict=True
+            ):
+                self._publish_event(channel, event, message, position, at)
+            events += len(batch.positions)
+            for refused in batch.decided.refused:
+                self._bury(channel, refused)
+        self._published.inc(events)
+        return channel.flush()
+
+    def reply(self, channel: Channel, committed: Sequence[Committed]) -> None:
+        """Send the outcomes to those who wait for one."""
+        for batch in committed:
+            for reply in batch.decided.replies:
+                envelope = reply.command.envelope
+                self._count(envelope.type, reply.outcome.status.value.lower())
+                if envelope.reply_to:
+                    self._reply(channel, envelope, reply.outcome)
+            for refused in batch.decided.refused:
+                self._count(refused.envelope.type if refused.envelope else "unknown", "failed")
+                self._reply_refused(channel, refused)
+        channel.flush()
+
+    async def recover(
+        self, conn: AsyncConnection[Any], channel: Channel, shards: Collection[int], *, older_than_s: float = 0.0
+    ) -> int:
+        """Publish again what was committed and, as far as the outbox knows, not confirmed.
+
+        Returns:
+            How many events that were.
+        """
+        rows = await unconfirmed(conn, self._module.name, shards, older_than_s=older_than_s)
+        count = 0
+        for row in rows:
+            for event in await events_at(conn, row.positions):
+                message = self._registry.decode(event.type, event.data, AVRO_BINARY, event.schema)
+                assert isinstance(message, Event)  # only events are stored
+                self._publish_event(channel, event, message, event.position, event.at)
+                count += 1
+        if rows:
+            await channel.confirmed(channel.flush())
+            await delete(conn, [row.id for row in rows])
+            log.info("events_republished", module=self._module.name, events=count, shards=sorted(shards))
+        return count
+
+    def _publish_event(self, channel: Channel, event: EventData, message: Event, position: int, at: datetime) -> None:
+        kind, _, actor_id = event.stream.partition("/")
+        id = str(event.id)
+        headers = cloud_event(
+            id, self._source, event.type, at, event.stream, self._registry.fingerprint(type(message))
+        )
+        headers |= {
+            "actor-id": actor_id,
+            "tenant": event.tenant,
+            "causation-id": str(event.causation),
+            "position": position,
+            "version": event.version,
+        }
+        metadata = event.metadata
+        for name in ("traceparent", "tracestate"):
+            if name in metadata:
+                headers[name] = metadata[name]
+        channel.publish(
+            self._exchange,
+            f"{event.tenant}.{kind}.{event.type.rpartition('.')[2]}",
+            Properties(
+                content_type=AVRO_JSON,
+                headers=headers,
+                delivery_mode=2,
+                correlation_id=metadata.get("correlation_id") or str(event.causation),
+                message_id=id,
+                timestamp=at,
+                type=event.type,
+                app_id="datapunk",
+            ),
+            self._registry.encode(message, AVRO_JSON),
+        )
+
+    def _reply(self, channel: Channel, envelope: Envelope, outcome: Outcome) -> None:
+        assert envelope.reply_to is not None  # the callers looked
+        content_type = AVRO_BINARY if envelope.content_type == AVRO_BINARY else AVRO_JSON
+        channel.publish(
+            "",
+            envelope.reply_to,
+            reply_properties(envelope, outcome, content_type, self._outcome_fingerprint),
+            self._registry.encode(outcome, content_type),
+            # The broker would return what goes to its own pseudo-queues, though it delivers it.
+            mandatory=not envelope.reply_to.startswith(DIRECT_REPLY),
+        )
+
+    def _reply_refused(self, channel: Channel, refused: Refused) -> None:
+        properties = refused.delivery.properties
+        if not properties.reply_to:
+            return
+        envelope = refused.envelope
+        outcome = Outcome(
+            status=Status.Failed,
+            code=refused.code,
+            message=refused.message[:2000].replace("\0", "�"),
+            command_id=envelope.id if envelope else None,
+        )
+        channel.publish(
+            "",
+            properties.reply_to,
+            Properties(
+                content_type=AVRO_JSON,
+                headers={"schema": self._outcome_fingerprint},
+                correlation_id=properties.correlation_id or properties.message_id,
+                type=Outcome.message_type,
+            ),
+            self._registry.encode(outcome, AVRO_JSON),
+        )
+
+    def _bury(self, channel: Channel, refused: Refused) -> None:
+        delivery = refused.delivery
+        metrics.DEAD_LETTERS.labels(module=self._module.name, reason=refused.code).inc()
+        log.warning(
+            "dead_letter",
+            module=self._module.name,
+            reason=refused.code,
+            detail=refused.message,
+            message_id=delivery.properties.message_id,
+        )
+        properties = dead_letter(
+            delivery.properties,
+            reason=refused.code,
+            message=refused.message,
+            trace=refused.trace,
+            exchange=delivery.exchange,
+            routing_key=delivery.routing_key,
+            queue=command_queue(self._module.name, int(delivery.consumer_tag)),
+        )
+        channel.publish(DEAD, dead_key(self._module.name, refused.code), properties, delivery.body)
+
+    def bury_returned(self, channel: Channel) -> None:
+        """Replies that found no queue: keep them among the dead letters; the outcome is in the inbox besides."""
+        for returned in channel.returned:
+            reason = "reply_unroutable"
+            message = f"the reply queue {returned.routing_key!r} doesn't exist: {returned.reply_text}"
+            metrics.DEAD_LETTERS.labels(module=self._module.name, reason=reason).inc()
+            log.warning("dead_letter", module=self._module.name, reason=reason, detail=message)
+            properties = dead_letter(
+                returned.properties, reason=reason, message=message, routing_key=returned.routing_key
+            )
+            channel.publish(DEAD, dead_key(self._module.name, reason), properties, returned.body)
+        channel.returned.clear()
+
+    def _count(self, type: str, outcome: str) -> None:
+        metrics.COMMANDS_HANDLED.labels(module=self._module.name, type=type, outcome=outcome).inc()
+
+
+def reply_properties(envelope: Envelope, reply: Any, content_type: str, fingerprint: str) -> Properties:
+    """The properties of a reply to a message."""
+    headers: dict[str, Any] = {"schema": fingerprint, "causation-id": str(envelope.id), "tenant": envelope.tenant}
+    if envelope.traceparent:
+        headers["traceparent"] = envelope.traceparent
+    return Properties(
+        content_type=content_type,
+        headers=headers,
+        correlation_id=envelope.correlation_id or str(envelope.id),
+        type=reply.message_type,
+        app_id="datapunk",
+    )

@@ -1,0 +1,104 @@
+"""Answers queries from projections: one read-only snapshot a query, after what the reader must see is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from datapunk.errors import ReplyTimeout, UnknownMessageType
+from datapunk.messages.message import Answer, Query
+from datapunk.messages.registry import Registry
+from datapunk.module import Module
+from datapunk.projection import Asked, Projection
+from datapunk.settings import Settings
+from datapunk.store.statements import statement
+
+POOL = 8  # connections for queries, a process and module
+LOOK_FIRST_S, LOOK_MOST_S = 0.002, 0.05  # pauses between looks at a checkpoint
+
+
+class Answerer:
+    """Runs the query handlers of one module. Use as an async context manager."""
+
+    def __init__(self, module: Module, registry: Registry, settings: Settings) -> None:
+        self._handlers = {handler.query: handler for handler in module.queries}
+        self._registry = registry
+        self._settings = settings
+        self._pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+            settings.database_url, min_size=1, max_size=POOL, open=False, kwargs={"autocommit": True}
+        )
+
+    async def __aenter__(self) -> Answerer:
+        await self._pool.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._pool.close()
+
+    async def answer(self, query: Query, *, tenant: str, after: int | None, timeout_s: float) -> Answer:
+        """Answer one query.
+
+        Args:
+            query: what is asked.
+            tenant: who asks.
+            after: a position that the answer must reflect: a client passes its command's, to read its own write.
+            timeout_s: how long all of it may take.
+
+        Raises:
+            Rejected: by the handler.
+            ReplyTimeout: if the projections aren't there in time, or the query takes too long.
+            UnknownMessageType: if nobody here answers this query.
+        """
+        handler = self._handlers.get(type(query))
+        if handler is None:
+            raise UnknownMessageType(f"nobody here answers {query.message_type}")
+        deadline = monotonic() + timeout_s
+        async with self._pool.connection(timeout=timeout_s) as conn:
+            if after is not None:
+                await wait_for(conn, handler.projections, after, deadline)
+            try:
+                async with conn.transaction():
+                    await conn.execute("set transaction isolation level repeatable read, read only")
+                    left_ms = max(1, int((deadline - monotonic()) * 1000))
+                    await conn.execute("select set_config('statement_timeout', %s, true)", (str(left_ms),))
+                    return await handler.function(query, Asked(conn, tenant))
+            except psycopg.errors.QueryCanceled:
+                raise ReplyTimeout(f"{query.message_type} took longer than {timeout_s:g} s; narrow it down") from None
+            except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+                raise ReplyTimeout(f"the tables behind {query.message_type} don't exist yet; try again") from None
+
+
+async def wait_for(
+    conn: psycopg.AsyncConnection[Any], projections: Sequence[type[Projection]], position: int, deadline: float
+) -> None:
+    """Wait until projections have applied all events up to a position.
+
+    Args:
+        conn: to look at checkpoints with.
+        projections: which.
+        position: as in an outcome.
+        deadline: by `time.monotonic`.
+
+    Raises:
+        ReplyTimeout: if they're not there by then.
+    """
+    names = [projection.full_name() for projection in projections]
+    pause = LOOK_FIRST_S
+    while True:
+        cursor = await conn.execute(statement("least_checkpoint"), {"projections": names})
+        row = await cursor.fetchone()
+        reached: int = row[0] if row and row[0] is not None else 0
+        if reached >= position:
+            return
+        if monotonic() + pause > deadline:
+            raise ReplyTimeout(f"{', '.join(names)} reached position {reached} of {position} in time; try again")
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LOOK_MOST_S)

@@ -1,0 +1,69 @@
+"""Dead letters: a message that can't be handled, as it came, with the reason in its headers."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from datapunk.broker.properties import Properties
+
+MAX_TRACE = 8_192  # characters: headers must fit into one frame
+MAX_MESSAGE = 2_000  # characters
+FALLBACK_MODULE = "datapunk"
+
+
+def dead_letter(
+    properties: Properties,
+    *,
+    reason: str,
+    message: str,
+    trace: str = "",
+    exchange: str = "",
+    routing_key: str = "",
+    queue: str = "",
+) -> Properties:
+    """The properties of a dead letter: those of the original, and headers that tell what happened.
+
+    Args:
+        properties: of the original.
+        reason: an error code.
+        message: for a person.
+        trace: a traceback, if there's one; its end is kept.
+        exchange: where the original was published.
+        routing_key: with which key.
+        queue: from where it was delivered.
+    """
+    original: Mapping[str, Any] = properties.headers or {}
+    headers: dict[str, Any] = {
+        **original,
+        "dead-reason": reason,
+        "dead-message": message[:MAX_MESSAGE],
+        "dead-at": datetime.now(UTC).isoformat(),
+        "dead-by": f"{socket.gethostname()}:{os.getpid()}",
+        "dead-exchange": exchange,
+        "dead-routing-key": routing_key,
+        "dead-queue": queue,
+    }
+    if trace:
+        headers["dead-traceback"] = trace[-MAX_TRACE:]
+    return Properties(
+        content_type=properties.content_type,
+        content_encoding=properties.content_encoding,
+        headers=headers,
+        delivery_mode=2,
+        priority=properties.priority,
+        correlation_id=properties.correlation_id,
+        reply_to=properties.reply_to,
+        message_id=properties.message_id,
+        timestamp=properties.timestamp,
+        type=properties.type,
+        app_id=properties.app_id,
+    )
+
+
+def dead_key(module: str, reason: str) -> str:
+    """The routing key of a dead letter."""
+    return f"{module or FALLBACK_MODULE}.{reason}"

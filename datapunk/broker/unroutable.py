@@ -1,0 +1,120 @@
+"""What had no route: its sender gets the reason, the original goes to the dead letters.
+
+With an alternate exchange the broker counts a message as routed, so `mandatory` would say nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from datapunk.broker.channel import Channel, Delivery
+from datapunk.broker.dead_letter import dead_key, dead_letter
+from datapunk.broker.link import Link
+from datapunk.broker.properties import Properties
+from datapunk.broker.topology import DEAD, UNROUTABLE_QUEUE
+from datapunk.errors import BrokerError, MessageError, UnknownMessageType
+from datapunk.messages.codec import AVRO_JSON
+from datapunk.messages.envelope import read_envelope
+from datapunk.messages.outcome import Outcome, Status
+from datapunk.messages.registry import Registry
+from datapunk.module import Module
+from datapunk.settings import Settings
+from datapunk.telemetry import metrics
+from datapunk.telemetry.logs import get_logger
+
+BATCH, PREFETCH = 100, 200
+RETRY_S = 1.0  # pause before the broker is tried again
+
+log = get_logger(__name__)
+
+
+class UnroutableConsumer:
+    """Empties the queue `unroutable`; any number of processes may do so at once."""
+
+    def __init__(self, settings: Settings, registry: Registry, modules: Sequence[Module]) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._modules = {module.name: module for module in modules}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop."""
+        while not stop.is_set():
+            try:
+                link = await Link.open(self._settings.broker_url, name="unroutable")
+                try:
+                    await self._serve(link, stop)
+                finally:
+                    await link.close()
+            except (BrokerError, OSError) as error:
+                log.warning("unroutable_away", detail=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def _serve(self, link: Link, stop: asyncio.Event) -> None:
+        intake = await link.channel(prefetch=PREFETCH)
+        outlet = await link.channel(confirms=True)
+        await intake.consume(UNROUTABLE_QUEUE, "unroutable")
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                taking = asyncio.create_task(intake.take(BATCH, 0.0))
+                await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not taking.done():
+                    taking.cancel()
+                    return
+                deliveries = taking.result()
+                for delivery in deliveries:
+                    self._handle(delivery, outlet)
+                await outlet.confirmed(outlet.flush())
+                intake.ack(deliveries[-1].delivery_tag, multiple=True)
+        finally:
+            stopping.cancel()
+
+    def _handle(self, delivery: Delivery, outlet: Channel) -> None:
+        code, message = self._reason(delivery)
+        properties = delivery.properties
+        module = delivery.exchange.partition(".")[0]
+        metrics.DEAD_LETTERS.labels(module=module, reason=code).inc()
+        log.warning("dead_letter", module=module, reason=code, detail=message, message_id=properties.message_id)
+        if properties.reply_to:
+            outcome = Outcome(status=Status.Failed, code=code, message=message)
+            outlet.publish(
+                "",
+                properties.reply_to,
+                Properties(
+                    content_type=AVRO_JSON,
+                    headers={"schema": self._registry.fingerprint(Outcome)},
+                    correlation_id=properties.correlation_id or properties.message_id,
+                    type=Outcome.message_type,
+                    app_id="datapunk",
+                ),
+                self._registry.encode(outcome, AVRO_JSON),
+            )
+        buried = dead_letter(
+            properties,
+            reason=code,
+            message=message,
+            exchange=delivery.exchange,
+            routing_key=delivery.routing_key,
+            queue=UNROUTABLE_QUEUE,
+        )
+        outlet.publish(DEAD, dead_key(module, code), buried, delivery.body)
+
+    def _reason(self, delivery: Delivery) -> tuple[str, str]:
+        """Why it had no route: nearly always because nobody handles the type that is its routing key."""
+        known = self._modules.get(delivery.exchange.partition(".")[0])
+        types: list[str] = []
+        if known is not None:
+            is_query = delivery.exchange.endswith(".queries")
+            types = sorted(h.query.message_type for h in known.queries) if is_query else known.command_types
+        if delivery.routing_key not in types:
+            handled = f"; {delivery.exchange} takes {', '.join(types)}" if types else ""
+            return (
+                UnknownMessageType.code,
+                f"nobody handles {delivery.routing_key!r}, the routing key of this message{handled}",
+            )
+        try:
+            read_envelope(delivery.properties)
+        except MessageError as error:
+            return error.code, str(error)
+        return "unroutable", f"no queue took {delivery.routing_key}; run `datapunk topology apply`"

@@ -1,0 +1,377 @@
+"""A client of the platform in Python: sends commands, asks queries, follows events; all over the broker.
+
+    async with Client(settings, registry) as client:
+        outcome = await client.send(CreateDataset(...), "weather")
+        dataset = await client.ask(GetDataset(dataset="weather"), after_position=outcome.position)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Literal, overload
+from uuid import UUID, uuid4
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, AbstractRobustConnection
+from aio_pika.exceptions import AMQPError, DeliveryError
+from aiormq.exceptions import ChannelInvalidStateError
+from uuid_utils.compat import uuid7
+
+from datapunk.errors import BrokerError, ConnectionLost, PublishRefused, QueryFailed, ReplyTimeout
+from datapunk.messages.codec import AVRO_JSON
+from datapunk.messages.envelope import DEFAULT_TENANT
+from datapunk.messages.message import Answer, Command, Event, Message, Query
+from datapunk.messages.outcome import Outcome
+from datapunk.messages.registry import Registry
+from datapunk.settings import Settings
+from datapunk.telemetry import traces
+
+CONNECT_TIMEOUT_S = 10.0
+COMMAND_TIMEOUT_S = 30.0
+SUBSCRIPTION_LIMIT = 10_000  # events waiting for a subscriber; older ones go when it's slower than that
+
+BROKER_AWAY = (AMQPError, OSError, ChannelInvalidStateError, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One command of many: see `Client.send_many`."""
+
+    command: Command
+    actor_id: str
+    message_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """An event as it came from the broker.
+
+    Attributes:
+        type: its message type.
+        id: the same whenever it's delivered again.
+        routing_key: tenant, module, kind of actor, name.
+        headers: all of them; `position` and `version` are numbers.
+        at: when it was committed, to the second.
+        body: in the encoding that `content_type` names.
+    """
+
+    type: str
+    id: str
+    routing_key: str
+    headers: dict[str, Any]
+    at: datetime | None
+    content_type: str
+    body: bytes
+    registry: Registry
+
+    @property
+    def event(self) -> Event:
+        """The event itself, decoded now.
+
+        Raises:
+            MessageError: if this process doesn't know its type or schema.
+        """
+        message = self.registry.decode(self.type, self.body, self.content_type, self.headers.get("schema"))
+        assert isinstance(message, Event)  # the exchange carries nothing else
+        return message
+
+
+class Client:
+    """Use as an async context manager; it reconnects by itself.
+
+    Args:
+        settings: the broker.
+        registry: the messages of the modules it speaks to.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._connection: AbstractRobustConnection | None = None
+        self._channel: AbstractRobustChannel | None = None
+        self._reply_to = f"reply.{uuid4()}"
+        self._waiting: dict[str, asyncio.Future[AbstractIncomingMessage]] = {}
+
+    async def __aenter__(self) -> Client:
+        try:
+            self._connection = await aio_pika.connect_robust(
+                self._settings.broker_url, timeout=CONNECT_TIMEOUT_S, client_properties={"connection_name": "client"}
+            )
+            self._channel = await self._connection.channel()  # pyright: ignore[reportAttributeAccessIssue]
+            assert self._channel is not None  # just opened
+            queue = await self._channel.declare_queue(self._reply_to, exclusive=True, auto_delete=True)
+            await queue.consume(self._on_reply, no_ack=True)
+        except BROKER_AWAY as error:
+            raise ConnectionLost(f"no broker answers: {error}; is it up? (`datapunk status`)") from None
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+        for waiting in self._waiting.values():
+            waiting.cancel()
+
+    @overload
+    async def send(
+        self,
+        command: Command,
+        actor_id: str,
+        *,
+        tenant: str = ...,
+        message_id: UUID | None = ...,
+        correlation_id: str | None = ...,
+        wait: Literal[True] = ...,
+        timeout_s: float | None = ...,
+    ) -> Outcome: ...
+    @overload
+    async def send(
+        self,
+        command: Command,
+        actor_id: str,
+        *,
+        tenant: str = ...,
+        message_id: UUID | None = ...,
+        correlation_id: str | None = ...,
+        wait: bool,
+        timeout_s: float | None = ...,
+    ) -> Outcome | UUID: ...
+    async def send(
+        self,
+        command: Command,
+        actor_id: str,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        message_id: UUID | None = None,
+        correlation_id: str | None = None,
+        wait: bool = True,
+        timeout_s: float | None = None,
+    ) -> Outcome | UUID:
+        """Send a command.
+
+        Args:
+            command: what to do.
+            actor_id: whom to ask, as in `weather`.
+            tenant: whose data.
+            message_id: of the command; a retry must have the same.
+            correlation_id: to find it again; events and reply carry it.
+            wait: whether to wait for the outcome; else only until the broker has the command safely.
+            timeout_s: how long to wait.
+
+        Returns:
+            The outcome, or the command's id when not waiting.
+
+        Raises:
+            ReplyTimeout: if no outcome came in time; the command may still take effect.
+            ConnectionLost: if the broker is away.
+            PublishRefused: if the broker has no room for it, or no such exchange.
+        """
+        id = message_id or uuid7()
+        module = command.message_type.partition(".")[0]
+        headers: dict[str, Any] = {"actor-id": actor_id}
+        reply = self._expect_reply(id, wait)
+        try:
+            await self._publish(
+                f"{module}.commands", command, id, tenant, headers, correlation_id, wait, persistent=True
+            )
+            if reply is None:
+                return id
+            message = await self._wait(reply, timeout_s or COMMAND_TIMEOUT_S, f"command {id}")
+        finally:
+            self._waiting.pop(str(id), None)
+        return self._outcome(message)
+
+    async def send_many(self, sendings: Iterable[Sending], *, window: int = 16, tenant: str = DEFAULT_TENANT) -> AsyncIterator[tuple[Sending, Outcome]]:
+        """Send commands, several under way at a time, and yield each with its outcome as it comes.
+
+        Args:
+            sendings: the commands; taken one by one as there's room.
+            window: most commands under way.
+            tenant: whose data.
+
+        Raises:
+            As `send`.
+        """
+        under_way: dict[asyncio.Task[Outcome], Sending] = {}
+        source = iter(sendings)
+        is_exhausted = False
+        try:
+            while True:
+                while not is_exhausted and len(under_way) < window:
+                    sending = next(source, None)
+                    if sending is None:
+                        is_exhausted = True
+                        break
+                    task = asyncio.create_task(
+                        self.send(sending.command, sending.actor_id, tenant=tenant, message_id=sending.message_id)
+                    )
+                    under_way[task] = sending
+                if not under_way:
+                    return
+                done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield under_way.pop(task), task.result()
+        finally:
+            for task in under_way:
+                task.cancel()
+
+    async def ask(
+        self,
+        query: Query,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        after_position: int | None = None,
+        correlation_id: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """Ask a query.
+
+        Args:
+            query: what to know.
+            tenant: whose data.
+            after_position: a position that the answer must reflect, as in an outcome: reads one's own write.
+            correlation_id: to find it again in logs and traces.
+            timeout_s: how long to wait; by default as set for queries.
+
+        Raises:
+            QueryFailed: if it's answered with an error; `error_code` tells which.
+            ReplyTimeout: if no answer came in time.
+            ConnectionLost: if the broker is away.
+        """
+        id = uuid7()
+        timeout = timeout_s or self._settings.query_timeout_s
+        headers: dict[str, Any] = {"timeout-ms": int(timeout * 1000)}
+        if after_position is not None:
+            headers["after-position"] = after_position
+        module = query.message_type.partition(".")[0]
+        reply = self._expect_reply(id, True)
+        assert reply is not None  # asked for
+        try:
+            await self._publish(f"{module}.queries", query, id, tenant, headers, correlation_id, True, persistent=False)
+            message = await self._wait(reply, timeout + 0.5, f"query {query.message_type}")
+        finally:
+            self._waiting.pop(str(id), None)
+        if message.type == Outcome.message_type:
+            outcome = self._outcome(message)
+            raise QueryFailed(outcome.message, code=outcome.code)
+        answer = self._registry.decode(
+            message.type or "", message.body, message.content_type, _text(message.headers.get("schema"))
+        )
+        assert isinstance(answer, Answer)  # what query servers reply with
+        return answer
+
+    async def subscribe(self, pattern: str, module: str) -> AsyncIterator[ReceivedEvent]:
+        """Follow a module's events from now on.
+
+        Args:
+            pattern: of the routing key `<tenant>.<module>.<kind>.<Event>`, as in `*.lake.dataset.*` or `#`.
+            module: whose events.
+
+        Raises:
+            ConnectionLost: if the broker is away.
+            BrokerError: if there's no such module at the broker.
+        """
+        assert self._connection is not None, "use the client as an async context manager"
+        try:
+            channel = await self._connection.channel()
+            await channel.set_qos(prefetch_count=500)
+            queue = await channel.declare_queue(
+                f"subscriber.{uuid4()}",
+                exclusive=True,
+                auto_delete=True,
+                arguments={"x-max-length": SUBSCRIPTION_LIMIT},
+            )
+            await queue.bind(f"{module}.events", pattern)
+        except BROKER_AWAY as error:
+            raise BrokerError(f"can't follow {module}.events: {error}") from None
+        try:
+            async with queue.iterator() as messages:
+                async for message in messages:
+                    await message.ack()
+                    yield ReceivedEvent(
+                        type=message.type or "",
+                        id=message.message_id or "",
+                        routing_key=message.routing_key or "",
+                        headers=dict(message.headers),
+                        at=message.timestamp.replace(tzinfo=UTC) if message.timestamp else None,
+                        content_type=message.content_type or AVRO_JSON,
+                        body=message.body,
+                        registry=self._registry,
+                    )
+        finally:
+            with suppress(*BROKER_AWAY):
+                await channel.close()
+
+    def _expect_reply(self, id: UUID, wait: bool) -> asyncio.Future[AbstractIncomingMessage] | None:
+        if not wait:
+            return None
+        future = self._waiting[str(id)] = asyncio.get_running_loop().create_future()
+        return future
+
+    async def _publish(
+        self,
+        exchange: str,
+        message: Message,
+        id: UUID,
+        tenant: str,
+        headers: dict[str, Any],
+        correlation_id: str | None,
+        wants_reply: bool,
+        *,
+        persistent: bool,
+    ) -> None:
+        assert self._channel is not None, "use the client as an async context manager"
+        traces.inject(headers)
+        headers |= {"tenant": tenant, "schema": self._registry.fingerprint(type(message))}
+        if correlation_id:
+            headers["correlation-id"] = correlation_id
+        outgoing = aio_pika.Message(
+            self._registry.encode(message, AVRO_JSON),
+            content_type=AVRO_JSON,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT if persistent else aio_pika.DeliveryMode.NOT_PERSISTENT,
+            message_id=str(id),
+            correlation_id=str(id) if wants_reply else correlation_id,
+            reply_to=self._reply_to if wants_reply else None,
+            timestamp=datetime.now(UTC),
+            type=message.message_type,
+            app_id="datapunk.client",
+            headers=headers,
+        )
+        try:
+            target = await self._channel.get_exchange(exchange, ensure=False)
+            await target.publish(outgoing, message.message_type, mandatory=False, timeout=CONNECT_TIMEOUT_S)
+        except DeliveryError as error:
+            raise PublishRefused(f"the broker refused {message.message_type}: {error}") from None
+        except TimeoutError:
+            raise ConnectionLost("the broker doesn't confirm; is it out of memory or disk? (`datapunk status`)") from None
+        except BROKER_AWAY as error:
+            raise ConnectionLost(
+                f"the broker is away, or has no exchange {exchange} (is `datapunk run {exchange.partition('.')[0]}` "
+                f"up?): {error}"
+            ) from None
+
+    async def _wait(
+        self, reply: asyncio.Future[AbstractIncomingMessage], timeout_s: float, what: str
+    ) -> AbstractIncomingMessage:
+        try:
+            return await asyncio.wait_for(reply, timeout_s)
+        except TimeoutError:
+            raise ReplyTimeout(f"no reply to {what} in {timeout_s:g} s; is somebody running the module?") from None
+
+    def _outcome(self, message: AbstractIncomingMessage) -> Outcome:
+        return self._registry.codec(Outcome).decode_json(message.body)
+
+    async def _on_reply(self, message: AbstractIncomingMessage) -> None:
+        waiting = self._waiting.get(message.correlation_id or "")
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,128 @@
+"""One generation of a projection: its tables, its checkpoint, and how a batch of events gets into them.
+
+A projection is rebuilt by filling a new generation beside the one that serves reads. The serving one's tables
+live in the schema `<module>_<name>`, one under construction in `<module>_<name>_g<number>`; the switch is a
+renaming of schemas in one transaction, so that a statement sees the old tables or the new, never half.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from psycopg import AsyncConnection, sql
+
+from datapunk.errors import OwnershipLost
+from datapunk.messages.registry import Registry
+from datapunk.projection import Projection, Recorded, Rows
+from datapunk.store.events import RecordedEvent
+from datapunk.store.read import read_all
+from datapunk.store.statements import statement
+
+BINARY = "application/avro"  # how the store keeps event bodies
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Where a projection's tables are and how far they are.
+
+    Attributes:
+        projection: what fills them.
+        number: 1, 2, 3…: which generation.
+        schema: the Postgres schema of its tables.
+        position: all events up to here are applied.
+    """
+
+    projection: Projection
+    number: int
+    schema: str
+    position: int
+
+    async def apply(self, conn: AsyncConnection[Any], registry: Registry, limit: int) -> tuple[Generation, int]:
+        """Apply the next events, at most `limit`, in one transaction with the checkpoint.
+
+        Returns:
+            The generation as it is then, and how many events were applied; at the end of history the position
+            stays as it was.
+
+        Raises:
+            OwnershipLost: if somebody else moved this checkpoint, or switched to another generation.
+        """
+        types = [event.message_type for event in self.projection.handlers]
+        events, reached = await read_all(conn, self.position, limit, types=types)
+        if reached == self.position:
+            return self, 0
+        async with conn.transaction():
+            await self.move(conn, reached)
+            await self.write(conn, registry, events)
+        return replace(self, position=reached), len(events)
+
+    async def move(self, conn: AsyncConnection[Any], reached: int) -> None:
+        """Move the checkpoint, which fences off whoever else believes to own it."""
+        cursor = await conn.execute(
+            statement("move_checkpoint"),
+            {
+                "projection": self.projection.full_name(),
+                "generation": self.number,
+                "expected": self.position,
+                "reached": reached,
+            },
+        )
+        if cursor.rowcount != 1:
+            raise OwnershipLost(
+                f"projection {self.projection.full_name()} generation {self.number} isn't at {self.position} any more"
+            )
+
+    async def write(self, conn: AsyncConnection[Any], registry: Registry, events: list[RecordedEvent]) -> None:
+        """Hand runs of events of one type to their handlers, inside the caller's transaction."""
+        if not events:
+            return
+        await conn.execute(sql.SQL("set local search_path to {}").format(sql.Identifier(self.schema)))
+        for type_, run in groupby(events, key=attrgetter("type")):
+            handler = self.projection.handlers[registry.class_of(type_)]  # pyright: ignore[reportArgumentType]
+            await handler(self.projection, conn, [_recorded(event, registry) for event in run])
+        await conn.execute("set local search_path to default")
+
+    async def create(self, conn: AsyncConnection[Any]) -> None:
+        """Create the schema, the tables and the checkpoint, inside the caller's transaction."""
+        await conn.execute(sql.SQL("create schema {}").format(sql.Identifier(self.schema)))
+        await conn.execute(sql.SQL("set local search_path to {}").format(sql.Identifier(self.schema)))
+        await self.projection.create(conn)
+        await conn.execute("set local search_path to default")
+        await conn.execute(
+            statement("insert_checkpoint"),
+            {
+                "projection": self.projection.full_name(),
+                "generation": self.number,
+                "version": self.projection.version,
+            },
+        )
+
+
+def _recorded(event: RecordedEvent, registry: Registry) -> Recorded[Any]:
+    return Recorded(
+        registry.decode(event.type, event.data, BINARY, event.schema),
+        event.position,
+        event.tenant,
+        event.stream.partition("/")[2],
+        event.version,
+        event.at,
+    )
+
+
+async def active(conn: Rows, projection: Projection) -> Generation:
+    """The generation that serves reads; made when there's none yet."""
+    name = projection.full_name()
+    async with conn.transaction():
+        await conn.execute(statement("insert_projection"), {"projection": name, "module": projection.module})
+        cursor = await conn.execute(statement("lock_projection"), {"projection": name})
+        row = await cursor.fetchone()
+        assert row is not None  # it was inserted above, and rows are never deleted
+        if row[0] is not None:
+            return Generation(projection, row[0], projection.schema(), row[1])
+        first = Generation(projection, 1, projection.schema(), 0)
+        await first.create(conn)
+        await conn.execute(statement("set_active_generation"), {"projection": name, "generation": 1})
+        return first

@@ -1,0 +1,101 @@
+"""From a delivery to a command that an actor can decide on, or to the reason why it can't be one."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import blake2b
+from uuid import UUID
+
+from datapunk.actor import Actor
+from datapunk.broker.channel import Delivery
+from datapunk.errors import MessageError, OversizedMessage, UnknownMessageType
+from datapunk.messages.envelope import Envelope, read_envelope
+from datapunk.messages.message import Command
+from datapunk.messages.registry import Registry
+from datapunk.module import Module
+
+Address = tuple[str, str]  # tenant, stream
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A command as it came, decoded and addressed.
+
+    Attributes:
+        address: whose stream it's for.
+        digest: tells a retry of the same command from another one under its id.
+    """
+
+    delivery: Delivery
+    envelope: Envelope
+    command: Command
+    actor: type[Actor]
+    address: Address
+    id: UUID
+    digest: bytes
+    received_at: datetime
+
+
+@dataclass(slots=True)
+class Refused:
+    """A delivery that can't be handled, however often it's tried; it goes to the dead letters as it is."""
+
+    delivery: Delivery
+    envelope: Envelope | None
+    code: str
+    message: str
+    trace: str = ""
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Intake:
+    """Reads the deliveries of one module."""
+
+    def __init__(self, module: Module, registry: Registry, max_bytes: int) -> None:
+        self._module = module
+        self._registry = registry
+        self._max_bytes = max_bytes
+        self._actors = {command.message_type: (command, actor) for command, actor in module.handled_by.items()}
+
+    def read(self, delivery: Delivery) -> Incoming | Refused:
+        """Decode one delivery; whatever is wrong with it ends up in a `Refused`, never in an exception."""
+        envelope = None
+        try:
+            envelope = read_envelope(delivery.properties)
+            if len(delivery.body) > self._max_bytes:
+                raise OversizedMessage(
+                    f"the body has {len(delivery.body):,} bytes, and {self._max_bytes:,} are the limit; "
+                    "split it into several commands"
+                )
+            found = self._actors.get(envelope.type)
+            if found is None:
+                raise UnknownMessageType(
+                    f"{self._module.name} handles no command {envelope.type!r}; it handles "
+                    + ", ".join(self._module.command_types)
+                )
+            command = self._registry.decode(envelope.type, delivery.body, envelope.content_type, envelope.schema)
+        except MessageError as error:
+            return Refused(delivery, envelope, error.code, str(error))
+        except Exception as error:  # a defect of ours must not stop the messages behind this one
+            return Refused(delivery, envelope, "poison", repr(error), traceback.format_exc())
+        assert isinstance(command, Command)  # the type was found among commands
+        actor = found[1]
+        stream = self._module.stream_of(actor, envelope.actor_id)
+        return Incoming(
+            delivery,
+            envelope,
+            command,
+            actor,
+            (envelope.tenant, stream),
+            envelope.id,
+            _digest(envelope, delivery.body),
+            datetime.now(UTC),
+        )
+
+
+def _digest(envelope: Envelope, body: bytes) -> bytes:
+    digest = blake2b(body, digest_size=16)
+    digest.update(f"{envelope.tenant}\0{envelope.type}\0{envelope.actor_id}\0{envelope.content_type}".encode())
+    return digest.digest()

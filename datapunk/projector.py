@@ -1,0 +1,140 @@
+"""Keeps a projection up to date: reads events from the store in order, applies them, waits for more.
+
+The broker only wakes it: what is applied always comes from the store, by position. That makes catching up and
+following live the same thing, needs no de-duplication, and goes on while the broker is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+
+from datapunk.errors import OwnershipLost
+from datapunk.generation import Generation, active
+from datapunk.messages.registry import Registry
+from datapunk.projection import Projection
+from datapunk.settings import Settings
+from datapunk.store.connection import connect
+from datapunk.store.read import safe_position
+from datapunk.store.statements import statement
+from datapunk.telemetry import metrics
+from datapunk.telemetry.logs import get_logger
+
+POLL_S = 1.0  # longest pause when nobody wakes it: events are found even without the broker
+RETRY_FIRST_S, RETRY_MOST_S = 0.2, 30.0  # pauses after a failure
+
+log = get_logger(__name__)
+
+
+class Projector:
+    """Runs one projection; whoever holds its lease runs this.
+
+    Args:
+        projection: what to keep up to date.
+        registry: decodes events.
+        settings: database and batch size.
+    """
+
+    def __init__(
+        self, projection: Projection, registry: Registry, settings: Settings
+    ) -> None:
+        self._projection = projection
+        self._registry = registry
+        self._settings = settings
+        self._wake = asyncio.Event()
+        name = projection.full_name()
+        self._lag_events = metrics.PROJECTION_LAG_EVENTS.labels(projection=name)
+        self._lag_seconds = metrics.PROJECTION_LAG_SECONDS.labels(projection=name)
+        self._applied = metrics.EVENTS_PROJECTED.labels(projection=name)
+        self._duration = metrics.PROJECTION_BATCH_DURATION.labels(projection=name)
+
+    def wake(self) -> None:
+        """There may be new events."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Apply events until told to stop; failures are recorded, shown by `projections list`, and retried."""
+        pause = RETRY_FIRST_S
+        while not stop.is_set():
+            try:
+                async with await connect(self._settings.database_url) as conn:
+                    await self._follow(conn, stop)
+                return
+            except OwnershipLost as error:
+                log.info("projection_moved", projection=self._projection.full_name(), detail=str(error))
+            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+                log.warning("database_away", projection=self._projection.full_name(), detail=str(error))
+            except Exception as error:  # a handler's defect: it's shown, and tried again, never skipped
+                log.exception("projection_failed", projection=self._projection.full_name())
+                metrics.ERRORS.labels(service="projector", error_type=type(error).__name__).inc()
+                await self._record_failure(error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+            pause = min(pause * 2, RETRY_MOST_S)
+
+    async def _follow(self, conn: AsyncConnection[Any], stop: asyncio.Event) -> None:
+        generation = await active(conn, self._projection)
+        has_failed = True  # as far as the record goes: cleared by the first batch that works
+        while not stop.is_set():
+            self._wake.clear()
+            if await self._is_paused(conn):
+                await self._rest(stop)
+                continue
+            start = perf_counter()
+            before = generation.position
+            generation, applied = await generation.apply(conn, self._registry, self._settings.projection_batch)
+            if applied:
+                self._applied.inc(applied)
+                self._duration.observe(perf_counter() - start)
+            if has_failed:
+                await self._clear_failure(conn)
+                has_failed = False
+            if generation.position == before:
+                self._lag_events.set(0)
+                self._lag_seconds.set(0)
+                await self._rest(stop)
+            else:
+                await self._measure_lag(conn, generation)
+
+    async def _measure_lag(self, conn: AsyncConnection[Any], generation: Generation) -> None:
+        behind = await safe_position(conn) - generation.position
+        self._lag_events.set(behind)
+        if behind <= 0:
+            return
+        cursor = await conn.execute(statement("time_of_next_event"), {"position": generation.position})
+        row = await cursor.fetchone()
+        if row is not None:
+            self._lag_seconds.set((datetime.now(UTC) - row[0]).total_seconds())
+
+    async def _rest(self, stop: asyncio.Event) -> None:
+        stopping = asyncio.ensure_future(stop.wait())
+        waking = asyncio.ensure_future(self._wake.wait())
+        try:
+            await asyncio.wait({stopping, waking}, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            waking.cancel()
+
+    async def _is_paused(self, conn: AsyncConnection[Any]) -> bool:
+        cursor = await conn.execute(statement("is_projection_paused"), {"projection": self._projection.full_name()})
+        row = await cursor.fetchone()
+        return bool(row and row[0])
+
+    async def _record_failure(self, error: Exception) -> None:
+        with suppress(psycopg.Error, OSError):
+            async with await connect(self._settings.database_url) as conn:
+                await conn.execute(
+                    statement("set_projection_error"),
+                    {"projection": self._projection.full_name(), "error": f"{type(error).__name__}: {error}"},
+                )
+
+    async def _clear_failure(self, conn: AsyncConnection[Any]) -> None:
+        await conn.execute(
+            statement("set_projection_error"), {"projection": self._projection.full_name(), "error": None}
+        )

@@ -1,0 +1,246 @@
+"""The engine: commands from a module's shards → actors → Postgres → events and replies, in group commits.
+
+A batch goes through intake and settling (one transaction), is published in one write, and is acknowledged once
+the broker has confirmed the last of its events; meanwhile the next batch is under way. Nothing is acknowledged
+before it's durable and published, so a crash at any point leads to redelivery, the inbox recognises what was
+done, and the outbox republishes what was committed and not confirmed. Recovery is the way every start takes:
+a lost connection ends the session and the next one begins there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from datapunk.actor_cache import ActorCache
+from datapunk.announcing import Announcer
+from datapunk.broker.channel import Channel, Delivery
+from datapunk.broker.link import Link
+from datapunk.errors import BrokerError, OwnershipLost
+from datapunk.incoming import Incoming, Intake, Refused
+from datapunk.membership import Membership
+from datapunk.messages.registry import Registry
+from datapunk.module import Module
+from datapunk.settings import Settings
+from datapunk.settling import Committed, CommitUncertain, Settler
+from datapunk.store.connection import connect
+from datapunk.store.outbox import delete as delete_outbox
+from datapunk.telemetry import metrics
+from datapunk.telemetry.logs import get_logger
+
+UNCONFIRMED_BATCHES = 4  # batches published and not yet confirmed; more only add latency
+SWEEP_S = 5.0  # how often confirmed outbox rows are cleared, and forgotten ones looked for, when idle
+RETRY_FIRST_S, RETRY_MOST_S = 0.2, 10.0  # pauses between sessions
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Published:
+    """A batch that was written to the broker: `tag` is the publish to be confirmed, `last` the delivery to ack."""
+
+    committed: list[Committed]
+    tag: int
+    last: int
+
+
+def nowhere(point: str) -> None:
+    """What the engine tells where it is, when nobody listens."""
+
+
+class ShardEngine:
+    """Runs one module's share of shards in one process.
+
+    Args:
+        module: whose commands.
+        registry: encodes and decodes.
+        settings: broker, database, batch sizes.
+        membership: decides which shards are this process's.
+        at: told where the engine is (`before_commit`, `after_commit`, `after_publish`, …); tests kill it there.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        registry: Registry,
+        settings: Settings,
+        membership: Membership,
+        at: Callable[[str], None] = nowhere,
+    ) -> None:
+        self._module = module
+        self._registry = registry
+        self._settings = settings
+        self._membership = membership
+        self._at = at
+        self._intake = Intake(module, registry, settings.max_message_bytes)
+        self._cache = ActorCache(
+            module, registry, capacity=settings.cached_actors, snapshot_every=settings.snapshot_every
+        )
+        self._announcer = Announcer(module, registry)
+        self._owned: set[int] = set()
+        self._settled_tag = 0
+        self._batch_size = metrics.SHARD_BATCH_SIZE.labels(module=module.name)
+        self._shards_owned = metrics.SHARDS_OWNED.labels(module=module.name)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop; then finish the batch under way and give the shards back."""
+        pause = RETRY_FIRST_S
+        while not stop.is_set():
+            try:
+                await self._session(stop)
+                pause = RETRY_FIRST_S
+            except (BrokerError, OwnershipLost, CommitUncertain, OSError) as error:
+                log.warning("session_ended", module=self._module.name, retry_in_s=pause, detail=str(error))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause)
+                pause = min(pause * 2, RETRY_MOST_S)
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        """From connecting and recovering to the first thing that breaks."""
+        self._cache.clear()
+        self._owned.clear()
+        self._settled_tag = 0
+        async with AsyncExitStack() as stack:
+            consuming = await Link.open(self._settings.broker_url, name=f"{self._module.name}.consume")
+            stack.push_async_callback(consuming.close)
+            publishing = await Link.open(self._settings.broker_url, name=f"{self._module.name}.publish")
+            stack.push_async_callback(publishing.close)
+            intake = await consuming.channel(prefetch=self._settings.prefetch)
+            outlet = await publishing.channel(confirms=True)
+            settler = Settler(
+                self._module.name,
+                self._registry,
+                self._cache,
+                connect=lambda: connect(self._settings.database_url, writer=True),
+                shard_of=lambda incoming: _shard(incoming.delivery),
+                owner=self._membership.id,
+                at=self._at,
+            )
+            stack.push_async_callback(settler.close)
+            side = await connect(self._settings.database_url)
+            stack.push_async_callback(side.close)
+            waiting: asyncio.Queue[Published] = asyncio.Queue(UNCONFIRMED_BATCHES)
+            session = _Session(intake, outlet, settler, side, waiting)
+            tasks: set[asyncio.Task[Any]] = {
+                asyncio.create_task(self._commit_batches(session), name="commit"),
+                asyncio.create_task(self._complete_batches(session), name="complete"),
+                asyncio.create_task(self._follow_membership(session), name="membership"),
+                asyncio.create_task(self._sweep(session), name="sweep"),
+            }
+            stopping = asyncio.create_task(stop.wait(), name="stop")
+            try:
+                done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if done == {stopping}:
+                    tasks.add(giving := asyncio.create_task(self._give_back(session, set(self._owned))))
+                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    if giving in done:
+                        await self._membership.leave()
+                for task in done - {stopping}:
+                    task.result()
+            finally:
+                tasks.add(stopping)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _commit_batches(self, session: _Session) -> None:
+        """Take what is there, decide it, commit it, write its events to the broker; and again."""
+        while True:
+            deliveries = await session.intake.take(
+                self._settings.batch_commands, self._settings.batch_wait_ms / 1000
+            )
+            self._batch_size.observe(len(deliveries))
+            commands: list[Incoming] = []
+            refused: list[Refused] = []
+            for delivery in deliveries:
+                read = self._intake.read(delivery)
+                if isinstance(read, Incoming):
+                    commands.append(read)
+                else:
+                    refused.append(read)
+            committed = await session.settler.settle(commands, refused)
+            tag = self._announcer.publish(session.outlet, committed)
+            self._at("after_publish")
+            await session.waiting.put(Published(committed, tag, deliveries[-1].delivery_tag))
+
+    async def _complete_batches(self, session: _Session) -> None:
+        """Once the broker has a batch's events: reply, then acknowledge, in order."""
+        while True:
+            published = await session.waiting.get()
+            await session.outlet.confirmed(published.tag)
+            self._at("after_confirm")
+            self._announcer.bury_returned(session.outlet)
+            self._announcer.reply(session.outlet, published.committed)
+            for committed in published.committed:
+                session.settler.confirmed.extend(committed.outbox)
+            self._at("before_ack")
+            session.intake.ack(published.last, multiple=True)
+            self._settled_tag = published.last
+            session.waiting.task_done()
+
+    async def _follow_membership(self, session: _Session) -> None:
+        """Consume the shards that are ours, and give back those that aren't any more."""
+        async for change in self._membership.changes():
+            if change.lost:
+                raise OwnershipLost(f"{self._module.name}: {change.reason}")
+            await self._give_back(session, {int(item) for item in change.release} & self._owned)
+            await self._take_over(session, {int(item) for item in change.gained} - self._owned)
+
+    async def _take_over(self, session: _Session, shards: set[int]) -> None:
+        if not shards:
+            return
+        self._cache.clear()
+        await self._announcer.recover(session.side, session.outlet, shards)
+        for shard in sorted(shards):
+            await session.intake.consume(f"{self._module.name}.commands.{shard}", str(shard))
+        self._owned |= shards
+        self._shards_owned.set(len(self._owned))
+        log.info("shards_taken", module=self._module.name, shards=sorted(shards), owned=sorted(self._owned))
+
+    async def _give_back(self, session: _Session, shards: set[int]) -> None:
+        if not shards:
+            return
+        for shard in shards:
+            await session.intake.cancel(str(shard))
+        last = session.intake.last_delivery_tag
+        while self._settled_tag < last:
+            await asyncio.sleep(0.005)
+        await delete_outbox(session.side, _drain(session.settler.confirmed))
+        self._owned -= shards
+        self._shards_owned.set(len(self._owned))
+        for shard in shards:
+            await self._membership.release(str(shard))
+        log.info("shards_given_back", module=self._module.name, shards=sorted(shards), owned=sorted(self._owned))
+
+    async def _sweep(self, session: _Session) -> None:
+        """Clear confirmed outbox rows when no batch does, and republish rows that a lost commit left behind."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            await delete_outbox(session.side, _drain(session.settler.confirmed))
+            if self._owned and session.waiting.empty():
+                await self._announcer.recover(session.side, session.outlet, self._owned, older_than_s=2 * SWEEP_S)
+
+
+@dataclass(slots=True)
+class _Session:
+    intake: Channel
+    outlet: Channel
+    settler: Settler
+    side: AsyncConnection[Any]
+    waiting: asyncio.Queue[Published]
+
+
+def _shard(delivery: Delivery) -> int:
+    return int(delivery.consumer_tag)
+
+
+def _drain(ids: list[int]) -> list[int]:
+    drained = list(ids)
+    ids.clear()
+    return drained
+

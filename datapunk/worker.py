@@ -1,0 +1,140 @@
+"""One process of the platform: for each of its modules a shard engine, its projectors, its query server.
+
+What of it is active is decided by membership: shards and projections are shared out among all processes that
+run the same module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from datapunk.broker.rpc import QueryServer
+from datapunk.broker.topology import apply
+from datapunk.broker.unroutable import UnroutableConsumer
+from datapunk.broker.wake import EventSignal
+from datapunk.errors import OwnershipLost
+from datapunk.membership import Membership
+from datapunk.messages.registry import Registry
+from datapunk.module import Module
+from datapunk.projector import Projector
+from datapunk.answering import Answerer
+from datapunk.settings import Settings
+from datapunk.shard import ShardEngine, nowhere
+from datapunk.store.migrate import migrate
+from datapunk.store.connection import connect
+from datapunk.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+
+async def prepare(modules: Sequence[Module], settings: Settings) -> tuple[Registry, dict[str, int]]:
+    """Bring Postgres and the broker to what these modules need; safe to repeat, and by several processes at once.
+
+    Returns:
+        The registry of their messages, and each module's number of shards.
+    """
+    await migrate(settings.database_url)
+    registry = Registry.of(modules)
+    async with await connect(settings.database_url) as conn:
+        await registry.sync(conn)
+    shards = {module.name: (await apply(settings, module)).shards for module in modules}
+    return registry, shards
+
+
+class Worker:
+    """Runs modules in this process.
+
+    Args:
+        modules: which.
+        settings: of the process.
+        at: told where the shard engines are; tests kill the process there.
+    """
+
+    def __init__(
+        self, modules: Sequence[Module], settings: Settings, at: Callable[[str], None] = nowhere
+    ) -> None:
+        self._modules = modules
+        self._settings = settings
+        self._at = at
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop, then hand over what this process owns and return."""
+        registry, shards = await prepare(self._modules, self._settings)
+        async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
+            unroutable = UnroutableConsumer(self._settings, registry, self._modules)
+            group.create_task(unroutable.run(stop))
+            for module in self._modules:
+                membership = Membership(
+                    self._settings, f"{module.name}.shards", [str(shard) for shard in range(shards[module.name])]
+                )
+                await stack.enter_async_context(membership)
+                engine = ShardEngine(module, registry, self._settings, membership, self._at)
+                group.create_task(engine.run(stop))
+                group.create_task(Projectors(module, registry, self._settings).run(stop))
+                answerer = Answerer(module, registry, self._settings)
+                await stack.enter_async_context(answerer)
+                group.create_task(QueryServer(module, registry, self._settings, answerer.answer).run(stop))
+            log.info("worker_started", modules=[module.name for module in self._modules])
+            await stop.wait()
+
+
+class Projectors:
+    """The projections of one module that are this process's to keep up to date."""
+
+    def __init__(self, module: Module, registry: Registry, settings: Settings) -> None:
+        self._module = module
+        self._registry = registry
+        self._settings = settings
+        self._classes = {projection.full_name(): projection for projection in module.projections}
+        self._running: dict[str, tuple[Projector, asyncio.Event, asyncio.Task[None]]] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow membership until told to stop."""
+        if not self._classes:
+            return
+        while not stop.is_set():
+            async with Membership(self._settings, f"{self._module.name}.projections", list(self._classes)) as membership:
+                signal = EventSignal(self._settings, self._module, self._wake_all)
+                tasks: set[asyncio.Task[Any]] = {
+                    asyncio.create_task(stop.wait()),
+                    asyncio.create_task(self._follow(membership)),
+                    asyncio.create_task(signal.run(stop)),
+                }
+                try:
+                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
+                except OwnershipLost as error:
+                    log.warning("projections_lost", module=self._module.name, detail=str(error))
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
+                    for name in list(self._running):
+                        await self._stop(name)
+                    await membership.leave()
+
+    async def _follow(self, membership: Membership) -> None:
+        async for change in membership.changes():
+            if change.lost:
+                raise OwnershipLost(change.reason)
+            for name in set(change.release) & set(self._running):
+                await self._stop(name)
+                await membership.release(name)
+            for name in set(change.gained) - set(self._running):
+                projector = Projector(self._classes[name](), self._registry, self._settings)
+                stop = asyncio.Event()
+                self._running[name] = (projector, stop, asyncio.create_task(projector.run(stop)))
+                log.info("projection_taken", projection=name)
+
+    async def _stop(self, name: str) -> None:
+        _, stop, task = self._running.pop(name)
+        stop.set()
+        await task
+
+    def _wake_all(self) -> None:
+        for projector, _, _ in self._running.values():
+            projector.wake()
