@@ -33,12 +33,14 @@ class Generation:
         number: 1, 2, 3…: which generation.
         schema: the Postgres schema of its tables.
         position: all events up to here are applied.
+        version: of the projection's code that built the tables.
     """
 
     projection: Projection
     number: int
     schema: str
     position: int
+    version: int
 
     async def apply(self, conn: AsyncConnection[Any], registry: Registry, limit: int) -> tuple[Generation, int]:
         """Apply the next events, at most `limit`, in one transaction with the checkpoint.
@@ -96,7 +98,7 @@ class Generation:
             {
                 "projection": self.projection.full_name(),
                 "generation": self.number,
-                "version": self.projection.version,
+                "version": self.version,
             },
         )
 
@@ -121,8 +123,8 @@ async def active(conn: Rows, projection: Projection) -> Generation:
         row = await cursor.fetchone()
         assert row is not None  # it was inserted above, and rows are never deleted
         if row[0] is not None:
-            return Generation(projection, row[0], projection.schema(), row[1])
-        first = Generation(projection, 1, projection.schema(), 0)
+            return Generation(projection, row[0], projection.schema(), row[1], row[2])
+        first = Generation(projection, 1, projection.schema(), 0, projection.version)
         await first.create(conn)
         await conn.execute(statement("set_active_generation"), {"projection": name, "generation": 1})
         return first

@@ -19,6 +19,7 @@ from datapunk.errors import OwnershipLost
 from datapunk.generation import Generation, active
 from datapunk.messages.registry import Registry
 from datapunk.projection import Projection
+from datapunk.rebuild import rebuild
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.store.read import safe_position
@@ -79,7 +80,7 @@ class Projector:
             pause = min(pause * 2, RETRY_MOST_S)
 
     async def _follow(self, conn: AsyncConnection[Any], stop: asyncio.Event) -> None:
-        generation = await active(conn, self._projection)
+        generation = await self._of_this_version(conn, stop)
         has_failed = True  # as far as the record goes: cleared by the first batch that works
         while not stop.is_set():
             self._wake.clear()
@@ -101,6 +102,23 @@ class Projector:
                 await self._rest(stop)
             else:
                 await self._measure_lag(conn, generation)
+
+    async def _of_this_version(self, conn: AsyncConnection[Any], stop: asyncio.Event) -> Generation:
+        """The serving generation, rebuilt first if older code built it.
+
+        If newer code did, this process leaves it alone: it's part of a release that is on its way out.
+        """
+        while True:
+            generation = await active(conn, self._projection)
+            if generation.version == self._projection.version or stop.is_set():
+                return generation
+            name, versions = self._projection.full_name(), (generation.version, self._projection.version)
+            if versions[0] > versions[1]:
+                log.info("projection_is_newer", projection=name, built_by=versions[0], ours=versions[1])
+                await self._rest(stop)
+                continue
+            log.info("projection_rebuilding", projection=name, built_by=versions[0], ours=versions[1])
+            await rebuild(self._projection, self._registry, self._settings)
 
     async def _measure_lag(self, conn: AsyncConnection[Any], generation: Generation) -> None:
         behind = await safe_position(conn) - generation.position

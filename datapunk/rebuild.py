@@ -8,6 +8,7 @@ generation active: a reader's statement sees the old tables or the new ones, who
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from psycopg import AsyncConnection, sql
@@ -61,7 +62,7 @@ async def rebuild(
 
 async def _begin(conn: AsyncConnection[Any], projection: Projection, number: int) -> Generation:
     """An empty generation; what an interrupted rebuild left behind goes first."""
-    building = Generation(projection, number, f"{projection.schema()}_g{number}", 0)
+    building = Generation(projection, number, f"{projection.schema()}_g{number}", 0, projection.version)
     async with conn.transaction():
         for leftover in (building.schema, _old_schema(projection)):
             await conn.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(leftover)))
@@ -85,7 +86,7 @@ async def _switch(conn: AsyncConnection[Any], registry: Registry, building: Gene
                 break
             await building.move(conn, reached)
             await building.write(conn, registry, events)
-            building = Generation(projection, building.number, building.schema, reached)
+            building = replace(building, position=reached)
         for old, new in ((serving, _old_schema(projection)), (building.schema, serving)):
             await conn.execute(
                 sql.SQL("alter schema {} rename to {}").format(sql.Identifier(old), sql.Identifier(new))
@@ -93,7 +94,7 @@ async def _switch(conn: AsyncConnection[Any], registry: Registry, building: Gene
         await conn.execute(
             statement("set_active_generation"), {"projection": name, "generation": building.number}
         )
-    return Generation(projection, building.number, serving, building.position)
+    return replace(building, schema=serving)
 
 
 def _old_schema(projection: Projection) -> str:

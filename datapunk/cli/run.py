@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from datapunk import background
 from datapunk.errors import ConfigurationError
 from datapunk.module import find_modules
 from datapunk.settings import Settings, load_settings
@@ -25,6 +26,7 @@ def run(
     modules: Annotated[list[str] | None, typer.Argument(help="Modules to run; all installed ones if none is named.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes; shards and projections are shared out.")] = 1,
     http: Annotated[bool, typer.Option("--http/--no-http", help="Serve the HTTP facade, too.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="In the background; `datapunk down` stops it.")] = False,
 ) -> None:
     """Run modules: handle their commands, keep their projections, answer their queries. Ctrl-C stops cleanly."""
     settings = load_settings()
@@ -32,6 +34,11 @@ def run(
     if not names:
         raise ConfigurationError("no module is installed; `datapunk module new NAME` makes one")
     find_modules(names)
+    if detach:
+        arguments = [*names, "--workers", str(workers), *(["--http"] if http else [])]
+        pid, log = background.start(settings.directory, arguments)
+        typer.echo(f"{', '.join(names)}: running as process {pid}, logging to {log}; stop with: datapunk down")
+        return
     if workers > 1:
         raise typer.Exit(_supervise(names, workers, http))
     uvloop.run(_run(names, settings, http))

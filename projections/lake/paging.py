@@ -46,7 +46,10 @@ class Page:
 
     def keys_as_text(self) -> sql.Composed:
         """The sort keys as they're kept in a cursor."""
-        return sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(key.column.name)) for key in self.keys)
+        return sql.SQL(", ").join(
+            sql.SQL("{}::text as {}").format(sql.Identifier(key.column.name), sql.Identifier(f"_key{number}"))
+            for number, key in enumerate(self.keys)
+        )
 
     def beyond(self, last: Keys) -> sql.Composed:
         """The condition for rows that come after the one with these keys."""

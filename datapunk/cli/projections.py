@@ -1,0 +1,142 @@
+"""`datapunk projections`: where they are, and rebuilding, pausing and resuming them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from datapunk.errors import ConfigurationError
+from datapunk.messages.registry import Registry
+from datapunk.module import find_modules
+from datapunk.projection import Projection
+from datapunk.rebuild import rebuild as rebuild_projection
+from datapunk.settings import Settings, load_settings
+from datapunk.store.connection import connect
+from datapunk.store.read import safe_position
+from datapunk.store.statements import statement
+
+app = typer.Typer(no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _complete(incomplete: str) -> list[str]:
+    return [name for name in _installed() if name.startswith(incomplete)]
+
+
+Name = Annotated[str, typer.Argument(help="As in lake.datasets.", autocompletion=_complete)]
+
+
+@app.command("list")
+def list_projections(as_json: Json = False) -> None:
+    """Show each projection: how far it is, how far behind, and what it last failed on."""
+    rows, head = asyncio.run(_list(load_settings()))
+    if as_json:
+        sys.stdout.write(msgspec.json.encode([{**row, "behind": _behind(row, head)} for row in rows]).decode() + "\n")
+        return
+    table = Table("projection", "state", "generation", "version", "position", "behind", "error", box=None)
+    for row in rows:
+        style = {"failing": "red", "paused": "yellow"}.get(_state(row), "green")
+        table.add_row(
+            row["name"],
+            f"[{style}]{_state(row)}",
+            str(row["active_generation"] or "-"),
+            str(row["version"] or "-"),
+            f"{row['position'] or 0:,}",
+            f"{_behind(row, head):,}",
+            row["error"] or "",
+        )
+    Console().print(table if rows else "No projection was ever run; start one with: datapunk run MODULE")
+
+
+@app.command()
+def rebuild(name: Name, as_json: Json = False) -> None:
+    """Build a projection's tables anew from history, beside the old ones, and switch when they're ready."""
+    projection = _find(name)
+    settings = load_settings()
+    registry = Registry.of(find_modules().values())
+    console = Console(stderr=as_json)
+    columns = (
+        TextColumn(name),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TextColumn("positions"),
+        TimeRemainingColumn(),
+    )
+    began = datetime.now().astimezone()
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(name, total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        generation = asyncio.run(rebuild_projection(projection, registry, settings, show))
+    seconds = (datetime.now().astimezone() - began).total_seconds()
+    if as_json:
+        result = {"projection": name, "generation": generation.number, "position": generation.position, "seconds": seconds}
+        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+    else:
+        console.print(f"{name}: generation {generation.number} serves reads now ({seconds:.1f} s)")
+
+
+@app.command()
+def pause(name: Name) -> None:
+    """Stop applying events to a projection; reads go on with what is there."""
+    asyncio.run(_set_paused(load_settings(), name, True))
+    typer.echo(f"{name} is paused; go on with: datapunk projections resume {name}")
+
+
+@app.command()
+def resume(name: Name) -> None:
+    """Go on applying events to a paused projection."""
+    asyncio.run(_set_paused(load_settings(), name, False))
+    typer.echo(f"{name} goes on")
+
+
+def _installed() -> dict[str, type[Projection]]:
+    return {p.full_name(): p for module in find_modules().values() for p in module.projections}
+
+
+def _find(name: str) -> Projection:
+    found = _installed().get(name)
+    if found is None:
+        raise ConfigurationError(f"there is no projection {name!r}; there are {', '.join(sorted(_installed())) or 'none'}")
+    return found()
+
+
+async def _list(settings: Settings) -> tuple[list[dict[str, Any]], int]:
+    async with await connect(settings.database_url) as conn:
+        head = await safe_position(conn)
+        async with conn.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(statement("query_projections"))
+            return await cursor.fetchall(), head
+
+
+async def _set_paused(settings: Settings, name: str, is_paused: bool) -> None:
+    async with await connect(settings.database_url) as conn:
+        await _pause(conn, name, is_paused)
+
+
+async def _pause(conn: AsyncConnection[Any], name: str, is_paused: bool) -> None:
+    cursor = await conn.execute(statement("set_projection_paused"), {"projection": name, "is_paused": is_paused})
+    if cursor.rowcount == 0:
+        raise ConfigurationError(f"no projection {name!r} was ever run; see: datapunk projections list")
+
+
+def _state(row: dict[str, Any]) -> str:
+    return "failing" if row["error"] else "paused" if row["is_paused"] else "live"
+
+
+def _behind(row: dict[str, Any], head: int) -> int:
+    return max(0, head - (row["position"] or 0))
