@@ -19,7 +19,7 @@ from datapunk.module import find_modules
 from datapunk.settings import Settings, load_settings
 
 RESTART_FIRST_S, RESTART_MOST_S = 1.0, 30.0  # pauses before a worker that died is started again
-CRASH_VARIABLE = "DATAPUNK_CRASH_AT"  # for tests: <point>[:<nth time>], see `_crash_at`
+CRASH_VARIABLE = "DATAPUNK_CRASH_AT"  # for tests: <point>[:<nth time>], see `crash_at`
 
 
 def run(
@@ -58,7 +58,7 @@ async def _run(names: list[str], settings: Settings, http: bool) -> None:
         loop.add_signal_handler(number, _stop_or_leave, stop)
     modules = list(find_modules(names).values())
     async with asyncio.TaskGroup() as group:
-        group.create_task(Worker(modules, settings, _crash_at()).run(stop))
+        group.create_task(Worker(modules, settings, crash_at()).run(stop))
         if http:
             from datapunk.http.server import serve
 
@@ -111,7 +111,7 @@ def _supervise(names: list[str], workers: int, http: bool) -> int:
     return 0
 
 
-def _crash_at() -> Callable[[str], None]:
+def crash_at() -> Callable[[str], None]:
     """Die without a word at a point of the engine, if the environment says so: how tests prove recovery."""
     from datapunk.shard import nowhere
 

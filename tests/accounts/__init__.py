@@ -1,0 +1,1 @@
+"""A domain so small that a reader holds it in mind: accounts, deposits, balances."""

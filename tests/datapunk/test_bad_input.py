@@ -1,0 +1,119 @@
+"""Whatever is wrong with a message: its sender is told, and the original is kept as it came."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from datapunk.messages.outcome import Status
+from datapunk.messages.registry import Registry
+from datapunk.settings import Settings
+
+from tests.accounts.module import accounts
+from tests.raw import RawClient, raw_client
+from tests.working import working
+
+GOOD = b'{"cents":1}'
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A message that can't be handled, and what is to be said of it."""
+
+    code: str
+    says: str
+    body: bytes = GOOD
+    routing_key: str = "accounts.Deposit"
+    options: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, Any] = field(default_factory=lambda: {"actor-id": "a"})
+
+
+CASES = {
+    "not Avro": Bad("undecodable", "malformed", b"hello"),
+    "empty": Bad("undecodable", "truncated", b""),
+    "unknown schema fingerprint": Bad(
+        "unknown_schema", "no schema with fingerprint", headers={"actor-id": "a", "schema": "0123456789abcdef"}
+    ),
+    "wrong type": Bad("undecodable", "$.cents", b'{"cents":"one"}'),
+    "unknown field": Bad("undecodable", "unknown field `euros`", b'{"cents":1,"euros":1}'),
+    "missing actor-id": Bad("missing_actor_id", "header `actor-id` is missing", headers={}),
+    "unknown command type": Bad("unknown_type", "nobody handles 'accounts.Steal'", routing_key="accounts.Steal"),
+    "type and routing key differ": Bad("unknown_type", "accounts.Steal", options={"type": "accounts.Steal"}),
+    "too deep": Bad("undecodable", "accounts.Deposit", b'{"cents":' + b"[" * 10_000 + b"]" * 10_000 + b"}"),
+    "NaN": Bad("undecodable", "malformed", b'{"cents":NaN}'),
+    "Infinity": Bad("undecodable", "malformed", b'{"cents":-Infinity}'),
+    "too large a number": Bad("undecodable", "$.cents", b'{"cents":92233720368547758080}'),
+    "invalid UTF-8": Bad("undecodable", "UTF-8", b'{"owner":"\xff\xfe"}', "accounts.OpenAccount"),
+    "NUL in a text": Bad("undecodable", "NUL", b'{"owner":"a\\u0000b"}', "accounts.OpenAccount"),
+    "timestamp in the future": Bad(
+        "invalid_envelope", "in the future", options={"timestamp": datetime.now(UTC) + timedelta(days=1)}
+    ),
+    "message id not a UUID": Bad("invalid_envelope", "must be a UUID", options={"message_id": "42"}),
+    "unknown content type": Bad("unsupported_content_type", "text/plain", options={"content_type": "text/plain"}),
+    "tenant with blanks": Bad("invalid_envelope", "tenant", headers={"actor-id": "a", "tenant": "a b"}),
+    "control characters in actor-id": Bad("invalid_envelope", "actor-id", headers={"actor-id": "a\nb"}),
+    "truncated binary": Bad("undecodable", "cut off", b"", options={"content_type": "application/avro"}),
+    "50 MB": Bad("oversized", "52,428,811 bytes", b'{"cents":1}' + b" " * 50 * 1024 * 1024),
+}
+
+
+@pytest.fixture
+async def raw(settings: Settings) -> AsyncIterator[RawClient]:
+    async with working([accounts], settings), raw_client(settings) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.of([accounts])
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_bad_input_is_answered_and_kept(raw: RawClient, registry: Registry, name: str) -> None:
+    bad = CASES[name]
+    id = await raw.publish("accounts.commands", bad.routing_key, bad.body, headers=bad.headers, **bad.options)
+    outcome = await raw.outcome(registry)
+    assert (outcome.status, outcome.code) == (Status.Failed, bad.code)
+    assert bad.says in outcome.message
+    dead = await raw.dead_letter()
+    assert dead.body == bad.body
+    assert dead.message_id == id
+    assert dead.headers["dead-reason"] == bad.code
+    assert bad.says in str(dead.headers["dead-message"])
+    # What comes after is handled as if nothing had been.
+    await raw.deposit("a", 1)
+    assert (await raw.outcome(registry)).status is Status.Accepted
+
+
+async def test_an_id_with_another_body_is_refused_and_kept(raw: RawClient, registry: Registry) -> None:
+    id = str(uuid4())
+    await raw.deposit("a", 1, message_id=id)
+    assert (await raw.outcome(registry)).status is Status.Accepted
+    await raw.deposit("a", 2, message_id=id)
+    outcome = await raw.outcome(registry)
+    assert (outcome.status, outcome.code) == (Status.Failed, "command_id_reused")
+    dead = await raw.dead_letter()
+    assert (dead.body, dead.headers["dead-reason"]) == (b'{"cents":2}', "command_id_reused")
+
+
+async def test_a_reply_that_finds_no_queue_is_kept_and_the_command_takes_effect(
+    raw: RawClient, registry: Registry
+) -> None:
+    await raw.publish(
+        "accounts.commands", "accounts.Deposit", GOOD, headers={"actor-id": "a"}, reply_to="no.such.queue"
+    )
+    await raw.deposit("a", 1)
+    assert (await raw.outcome(registry)).version == 2
+    await raw.deposit("a", 1)  # the engine looks at what came back with the next batch at the latest
+    dead = await raw.dead_letter()
+    assert dead.headers["dead-reason"] == "reply_unroutable"
+    assert "no.such.queue" in str(dead.headers["dead-message"])
+
+
+async def test_without_a_reply_queue_the_original_is_kept_all_the_same(raw: RawClient) -> None:
+    await raw.publish("accounts.commands", "accounts.Deposit", b"?", headers={"actor-id": "a"}, reply_to=None)
+    assert (await raw.dead_letter()).body == b"?"

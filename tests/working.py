@@ -1,0 +1,69 @@
+"""Workers for tests: in this process, or in one that can be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from datapunk.client import Client
+from datapunk.messages.registry import Registry
+from datapunk.module import Module
+from datapunk.settings import Settings
+from datapunk.shard import nowhere
+from datapunk.worker import Worker, prepare
+
+T = TypeVar("T")
+DEADLINE_S = 30.0
+
+
+async def eventually(look: Callable[[], Awaitable[T | None]], what: str, deadline_s: float = DEADLINE_S) -> T:
+    """Wait until `look` finds something true."""
+    until = time.monotonic() + deadline_s
+    while True:
+        found = await look()
+        if found:
+            return found
+        assert time.monotonic() < until, f"{what}: not within {deadline_s:g} s"
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def working(
+    modules: Sequence[Module], settings: Settings, at: Callable[[str], None] = nowhere
+) -> AsyncIterator[Client]:
+    """A worker in this process, and a client to speak to it."""
+    stop = asyncio.Event()
+    await prepare(modules, settings)
+    running = asyncio.create_task(Worker(modules, settings, at).run(stop))
+    try:
+        async with Client(settings, Registry.of(modules)) as client:
+            yield client
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, DEADLINE_S)
+
+
+@asynccontextmanager
+async def worker_process(settings: Settings, *, crash_at: str | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that runs accounts; killed at the end if it's still there."""
+    environment = {
+        **os.environ,
+        **{f"DATAPUNK_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()},
+    }
+    environment.pop("DATAPUNK_CRASH_AT", None)
+    if crash_at is not None:
+        environment["DATAPUNK_CRASH_AT"] = crash_at
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.worker_main", env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
