@@ -97,11 +97,11 @@ class Projectors:
             return
         while not stop.is_set():
             async with Membership(self._settings, f"{self._module.name}.projections", list(self._classes)) as membership:
-                signal = EventSignal(self._settings, self._module, self._wake_all)
+                ending = asyncio.Event()
+                signal = asyncio.create_task(EventSignal(self._settings, self._module, self._wake_all).run(ending))
                 tasks: set[asyncio.Task[Any]] = {
                     asyncio.create_task(stop.wait()),
                     asyncio.create_task(self._follow(membership)),
-                    asyncio.create_task(signal.run(stop)),
                 }
                 try:
                     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -112,7 +112,8 @@ class Projectors:
                 finally:
                     for task in tasks:
                         task.cancel()
-                    await asyncio.gather(*tasks, return_exceptions=True)
+                    ending.set()
+                    await asyncio.gather(*tasks, signal, return_exceptions=True)
                     for name in list(self._running):
                         await self._stop(name)
                     await membership.leave()
