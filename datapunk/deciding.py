@@ -19,7 +19,7 @@ from datapunk.store.events import EventData, InboxEntry
 BINARY = "application/avro"
 
 
-class Spoiled(Exception):  # noqa: N818  # an instruction to the caller
+class Spoiled(Exception):  # an instruction to the caller
     """An `@applies` method failed, so that the actor's state is of no use: decide again, without this command."""
 
     def __init__(self, refused: Refused) -> None:
@@ -50,7 +50,7 @@ class Decided:
 
 @dataclass(slots=True)
 class Reply:
-    """An outcome on its way to the sender; `last_event` is the index in the batch of the event that tells its position."""
+    """An outcome on its way to the sender; `last_event` is the index in the batch of the event with its position."""
 
     command: Incoming
     outcome: Outcome
@@ -104,7 +104,11 @@ class Decider:
             events = actor.decide(incoming.command)
             encoded = [self._registry.encode(event, BINARY) for event in events]
         except Rejected as rejection:
-            return self._reject(incoming, actor, rejection, decided)
+            try:
+                return self._reject(incoming, actor, rejection, decided)
+            except Exception as error:  # its message or details are no text
+                decided.refused.append(_poison(incoming, error))
+                return None
         except Exception as error:
             decided.refused.append(_poison(incoming, error))
             return None

@@ -20,6 +20,7 @@ from psycopg import AsyncConnection
 from datapunk.actor_cache import ActorCache
 from datapunk.announcing import Announcer
 from datapunk.broker.channel import Channel, Delivery
+from datapunk.broker.dead_letter import count_unreadable
 from datapunk.broker.link import Link
 from datapunk.errors import BrokerError, OwnershipLost
 from datapunk.incoming import Incoming, Intake, Refused
@@ -42,11 +43,11 @@ log = get_logger(__name__)
 
 @dataclass(slots=True)
 class Published:
-    """A batch that was written to the broker: `tag` is the publish to be confirmed, `last` the delivery to ack."""
+    """A batch that was written to the broker; `tag` is its last publish, `deliveries` are what it answers."""
 
     committed: list[Committed]
     tag: int
-    last: int
+    deliveries: list[Delivery]
 
 
 def nowhere(point: str) -> None:
@@ -84,6 +85,7 @@ class ShardEngine:
         self._announcer = Announcer(module, registry)
         self._owned: set[int] = set()
         self._settled_tag = 0
+        self._settled = asyncio.Event()
         self._batch_size = metrics.SHARD_BATCH_SIZE.labels(module=module.name)
         self._shards_owned = metrics.SHARDS_OWNED.labels(module=module.name)
 
@@ -151,13 +153,14 @@ class ShardEngine:
     async def _commit_batches(self, session: _Session) -> None:
         """Take what is there, decide it, commit it, write its events to the broker; and again."""
         while True:
-            deliveries = await session.intake.take(
-                self._settings.batch_commands, self._settings.batch_wait_ms / 1000
-            )
+            deliveries = await session.intake.take(self._settings.batch_commands, self._settings.batch_wait_ms / 1000)
             self._batch_size.observe(len(deliveries))
             commands: list[Incoming] = []
             refused: list[Refused] = []
             for delivery in deliveries:
+                if delivery.unreadable:  # the broker keeps it: what can't be read can't be published either
+                    count_unreadable(self._module.name, delivery)
+                    continue
                 read = self._intake.read(delivery)
                 if isinstance(read, Incoming):
                     commands.append(read)
@@ -166,7 +169,7 @@ class ShardEngine:
             committed = await session.settler.settle(commands, refused)
             tag = self._announcer.publish(session.outlet, committed)
             self._at("after_publish")
-            await session.waiting.put(Published(committed, tag, deliveries[-1].delivery_tag))
+            await session.waiting.put(Published(committed, tag, deliveries))
 
     async def _complete_batches(self, session: _Session) -> None:
         """Once the broker has a batch's events: reply, then acknowledge, in order."""
@@ -179,8 +182,9 @@ class ShardEngine:
             for committed in published.committed:
                 session.settler.confirmed.extend(committed.outbox)
             self._at("before_ack")
-            session.intake.ack(published.last, multiple=True)
-            self._settled_tag = published.last
+            session.intake.settle(published.deliveries)
+            self._settled_tag = published.deliveries[-1].delivery_tag
+            self._settled.set()
             session.waiting.task_done()
 
     async def _follow_membership(self, session: _Session) -> None:
@@ -209,7 +213,8 @@ class ShardEngine:
             await session.intake.cancel(str(shard))
         last = session.intake.last_delivery_tag
         while self._settled_tag < last:
-            await asyncio.sleep(0.005)
+            self._settled.clear()
+            await self._settled.wait()
         await delete_outbox(session.side, _drain(session.settler.confirmed))
         self._owned -= shards
         self._shards_owned.set(len(self._owned))
@@ -243,4 +248,3 @@ def _drain(ids: list[int]) -> list[int]:
     drained = list(ids)
     ids.clear()
     return drained
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,12 @@ ANSWER_TIMEOUT_S = 30.0  # for declaring, consuming, cancelling
 
 
 class Delivery:
-    """A message as it was delivered."""
+    """A message as it was delivered.
+
+    Attributes:
+        unreadable: why its properties can't be read, and so are empty; "" if they can. Such a message can only be
+            handed back to the broker, which keeps it as it came.
+    """
 
     __slots__ = (
         "body",
@@ -32,6 +38,7 @@ class Delivery:
         "properties",
         "redelivered",
         "routing_key",
+        "unreadable",
     )
 
     def __init__(
@@ -43,6 +50,7 @@ class Delivery:
         routing_key: str,
         properties: Properties,
         body: bytes,
+        unreadable: str = "",
     ) -> None:
         self.consumer_tag = consumer_tag
         self.delivery_tag = delivery_tag
@@ -51,6 +59,7 @@ class Delivery:
         self.routing_key = routing_key
         self.properties = properties
         self.body = body
+        self.unreadable = unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ class Channel:
         self._published = 0
         self._confirmed = 0
         self._confirmed_apart: set[int] = set()
-        self._refused: list[int] = []
+        self._first_refused: int | None = None
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._waiters = 0
         self._deliveries: deque[Delivery] = deque()
@@ -98,9 +107,7 @@ class Channel:
     ) -> None:
         """Put a message into the next write. Nothing is sent before `flush`."""
         self._out.append(
-            publish_frames(
-                self.number, exchange, routing_key, mandatory, properties, body, self._link.frame_max
-            )
+            publish_frames(self.number, exchange, routing_key, mandatory, properties, body, self._link.frame_max)
         )
         self._published += 1
 
@@ -127,8 +134,8 @@ class Channel:
             PublishRefused: if it refused any of it.
             ConnectionLost: if the channel went away before.
         """
-        if self._refused and self._refused[0] <= tag:
-            raise PublishRefused(f"the broker refused message {self._refused[0]} on channel {self.number}")
+        if self._is_refused(tag):
+            raise self._refusal()
         if self._confirmed >= tag:
             return
         if self._error is not None:
@@ -141,7 +148,8 @@ class Channel:
     def on_confirm(self, tag: int, multiple: bool, refused: bool) -> None:
         """The broker's ack or nack: single ones may come in any order, a multiple one means all up to it."""
         if refused:
-            self._refused.append(tag)
+            first = self._confirmed + 1 if multiple else tag
+            self._first_refused = first if self._first_refused is None else min(first, self._first_refused)
         apart = self._confirmed_apart
         if multiple:
             if tag > self._confirmed:
@@ -155,16 +163,20 @@ class Channel:
         while apart and self._confirmed + 1 in apart:
             self._confirmed += 1
             apart.discard(self._confirmed)
-        while self._waiting and self._waiting[0][0] <= self._confirmed:
+        while self._waiting and (self._waiting[0][0] <= self._confirmed or self._is_refused(self._waiting[0][0])):
             waited, _, future = heapq.heappop(self._waiting)
             if future.done():
                 continue
-            if self._refused and self._refused[0] <= waited:
-                future.set_exception(
-                    PublishRefused(f"the broker refused message {self._refused[0]} on channel {self.number}")
-                )
+            if self._is_refused(waited):
+                future.set_exception(self._refusal())
             else:
                 future.set_result(None)
+
+    def _is_refused(self, tag: int) -> bool:
+        return self._first_refused is not None and self._first_refused <= tag
+
+    def _refusal(self) -> PublishRefused:
+        return PublishRefused(f"the broker refused message {self._first_refused} on channel {self.number}")
 
     # --- consuming ----------------------------------------------------------------------------------
 
@@ -218,6 +230,20 @@ class Channel:
         if self._error is None:
             self._link.write(ack_frame(self.number, delivery_tag, multiple))
 
+    def settle(self, deliveries: Sequence[Delivery]) -> None:
+        """Acknowledge a batch that `take` gave, once those before it are settled.
+
+        Unreadable ones are rejected instead, which makes dead letters of them.
+        """
+        readable = 0
+        for delivery in deliveries:
+            if delivery.unreadable:
+                self.nack(delivery.delivery_tag, requeue=False)
+            else:
+                readable = delivery.delivery_tag
+        if readable:  # never a rejected one: the broker wouldn't know its tag any more
+            self.ack(readable, multiple=True)
+
     def nack(self, delivery_tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
         """Hand a delivery back, or all up to it."""
         if self._error is None:
@@ -246,9 +272,7 @@ class Channel:
             try:
                 return await asyncio.wait_for(self._answer, ANSWER_TIMEOUT_S)
             except TimeoutError:
-                raise ConnectionLost(
-                    f"the broker didn't answer {method.name} in {ANSWER_TIMEOUT_S:g} s"
-                ) from None
+                raise ConnectionLost(f"the broker didn't answer {method.name} in {ANSWER_TIMEOUT_S:g} s") from None
             finally:
                 self._answer = None
 
@@ -258,9 +282,7 @@ class Channel:
             self._link.send(amqp.Channel.CloseOk(), self.number)
             self.fail(BrokerError(f"the broker closed the channel: {method.reply_text}"))
         elif isinstance(method, amqp.Basic.Cancel):
-            self.fail(
-                ConnectionLost(f"the broker ended consumer {method.consumer_tag}: its queue is gone or moved")
-            )
+            self.fail(ConnectionLost(f"the broker ended consumer {method.consumer_tag}: its queue is gone or moved"))
         elif self._answer is not None and not self._answer.done():
             self._answer.set_result(method)
 

@@ -8,11 +8,19 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from datapunk.broker.channel import Delivery
 from datapunk.broker.properties import Properties
+from datapunk.telemetry import metrics
+from datapunk.telemetry.logs import get_logger
 
+# The reason of dead letters that the broker itself moved: the header `x-death` tells whether a process rejected
+# them because not even their properties could be read, or whether they spent their deliveries.
+BY_BROKER = "by_broker"
 MAX_TRACE = 8_192  # characters: headers must fit into one frame
 MAX_MESSAGE = 2_000  # characters
 FALLBACK_MODULE = "datapunk"
+
+log = get_logger(__name__)
 
 
 def dead_letter(
@@ -47,6 +55,8 @@ def dead_letter(
         "dead-routing-key": routing_key,
         "dead-queue": queue,
     }
+    if properties.user_id:
+        headers["dead-user-id"] = properties.user_id  # as a property the broker would compare it with ours
     if trace:
         headers["dead-traceback"] = trace[-MAX_TRACE:]
     return Properties(
@@ -62,6 +72,12 @@ def dead_letter(
         type=properties.type,
         app_id=properties.app_id,
     )
+
+
+def count_unreadable(module: str, delivery: Delivery) -> None:
+    """Tell of a message that the broker itself will move to the dead letters (`Channel.settle`)."""
+    metrics.DEAD_LETTERS.labels(module=module, reason=BY_BROKER).inc()
+    log.warning("dead_letter", module=module, reason=BY_BROKER, detail=delivery.unreadable)
 
 
 def dead_key(module: str, reason: str) -> str:

@@ -9,6 +9,7 @@ import struct
 from functools import lru_cache
 
 from datapunk.broker.properties import Properties, encode_properties
+from datapunk.errors import UnencodableMessage
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 END = b"\xce"
@@ -34,8 +35,16 @@ def publish_frames(
     body: bytes,
     frame_max: int,
 ) -> bytes:
-    """All frames of one published message: method, header, and as many body frames as it takes."""
+    """All frames of one published message: method, header, and as many body frames as it takes.
+
+    Raises:
+        UnencodableMessage: if the properties don't fit into one frame, as AMQP asks.
+    """
     header = _content_head.pack(60, 0, len(body)) + encode_properties(properties)
+    if len(header) > frame_max - FRAME_OVERHEAD:
+        raise UnencodableMessage(
+            f"properties and headers have {len(header):,} bytes, and must fit into one frame of {frame_max:,}"
+        )
     parts = [
         _publish_method(channel, exchange, routing_key, mandatory),
         frame_head.pack(HEADER, channel, len(header)),

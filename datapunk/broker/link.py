@@ -34,11 +34,12 @@ from datapunk.broker.frames import (
     read_deliver,
     tag_and_bits,
 )
-from datapunk.broker.properties import decode_properties
-from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost
+from datapunk.broker.properties import Properties, decode_properties
+from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost, InvalidEnvelope
 
 CONNECT_TIMEOUT_S = 10.0
 FRAME_MAX = 131_072  # bytes: what RabbitMQ proposes, too
+MOST_PROPERTIES = 65_536  # bytes: half a frame, which leaves room for what a dead letter adds
 CAPABILITIES = {
     "publisher_confirms": True,
     "consumer_cancel_notify": True,
@@ -153,9 +154,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
-        self._end(
-            ConnectionLost(f"{self.name}: the connection to the broker broke{f': {exc}' if exc else ''}")
-        )
+        self._end(ConnectionLost(f"{self.name}: the connection to the broker broke{f': {exc}' if exc else ''}"))
 
     def data_received(self, data: bytes) -> None:
         """Cut what arrived into frames; what is left of the last one waits for the rest."""
@@ -204,15 +203,20 @@ class Link(asyncio.Protocol):
 
     def _on_content(self, channel: int, content: _Content) -> None:
         del self._content[channel]
-        properties = decode_properties(content.header, 12)
+        properties, unreadable = _read_properties(content.header)
         body = content.pieces[0] if len(content.pieces) == 1 else b"".join(content.pieces)
         if content.returned is None:
-            self._channels[channel].on_delivery(Delivery(*read_deliver(content.method), properties, body))
+            self._channels[channel].on_delivery(Delivery(*read_deliver(content.method), properties, body, unreadable))
             return
         method = content.returned
         self._channels[channel].returned.append(
             Returned(
-                method.reply_code, method.reply_text, method.exchange, method.routing_key, properties, body
+                method.reply_code or 0,
+                method.reply_text or "",
+                method.exchange or "",
+                method.routing_key or "",
+                properties,
+                body,
             )
         )
 
@@ -240,13 +244,10 @@ class Link(asyncio.Protocol):
 
     async def _shake_hands(self, user: str, password: str, host: str, heartbeat_s: int) -> None:
         await self._expect(amqp.Connection.Start)
+        about = {"product": "datapunk", "connection_name": self.name, "capabilities": CAPABILITIES}
         self.send(
             amqp.Connection.StartOk(
-                client_properties={
-                    "product": "datapunk",
-                    "connection_name": self.name,
-                    "capabilities": CAPABILITIES,
-                },
+                client_properties=cast("Any", about),
                 mechanism="PLAIN",
                 response=f"\0{user}\0{password}",
                 locale="en_US",
@@ -256,9 +257,7 @@ class Link(asyncio.Protocol):
         tune = await self._expect(amqp.Connection.Tune)
         self.frame_max = min(tune.frame_max or FRAME_MAX, FRAME_MAX)
         beat = min(tune.heartbeat or heartbeat_s, heartbeat_s)
-        self.send(
-            amqp.Connection.TuneOk(channel_max=tune.channel_max, frame_max=self.frame_max, heartbeat=beat), 0
-        )
+        self.send(amqp.Connection.TuneOk(channel_max=tune.channel_max, frame_max=self.frame_max, heartbeat=beat), 0)
         self.send(amqp.Connection.Open(virtual_host=host), 0)
         await self._expect(amqp.Connection.OpenOk)
         self._beating = asyncio.create_task(self._beat(beat), name=f"heartbeat {self.name}")
@@ -275,9 +274,7 @@ class Link(asyncio.Protocol):
         return method
 
     def _refusal(self, error: BrokerError) -> BrokerError:
-        return ConnectionLost(
-            f"{error}; check the user, the password and the virtual host in the broker's URL"
-        )
+        return ConnectionLost(f"{error}; check the user, the password and the virtual host in the broker's URL")
 
     async def _beat(self, interval_s: int) -> None:
         """Send a heartbeat twice an interval; two intervals of silence mean that the broker is gone."""
@@ -298,6 +295,16 @@ class Link(asyncio.Protocol):
             channel.fail(error)
         if self._transport is not None:
             self._transport.abort() if not self._is_closing else self._transport.close()
+
+
+def _read_properties(header: bytes) -> tuple[Properties, str]:
+    """The properties in a content header; or empty ones, and why they can't be read."""
+    if len(header) > MOST_PROPERTIES:
+        return Properties(), f"properties and headers have {len(header):,} bytes; {MOST_PROPERTIES:,} are the limit"
+    try:
+        return decode_properties(header, 12), ""
+    except InvalidEnvelope as error:
+        return Properties(), str(error)
 
 
 class _Content:

@@ -53,7 +53,8 @@ class QueryServer:
         while not stop.is_set():
             try:
                 connection = await aio_pika.connect_robust(
-                    self._settings.broker_url, client_properties={"connection_name": f"{self._module.name}.queries"}
+                    self._settings.broker_url,
+                    client_properties={"connection_name": f"{self._module.name}.queries"},
                 )
                 async with connection:
                     channel = await connection.channel()
@@ -62,7 +63,9 @@ class QueryServer:
                     under_way: set[asyncio.Task[None]] = set()
 
                     async def on_query(
-                        message: AbstractIncomingMessage, under_way: set[asyncio.Task[None]] = under_way, channel: Any = channel
+                        message: AbstractIncomingMessage,
+                        under_way: set[asyncio.Task[None]] = under_way,
+                        channel: Any = channel,
                     ) -> None:
                         task = asyncio.create_task(self._serve(message, channel))
                         under_way.add(task)
@@ -95,7 +98,10 @@ class QueryServer:
         except Rejected as rejection:
             status = rejection.code
             reply = Outcome(
-                status=Status.Rejected, code=rejection.code, message=rejection.message, details=rejection.details
+                status=Status.Rejected,
+                code=rejection.code,
+                message=rejection.message,
+                details=rejection.details,
             )
         except DatapunkError as error:
             status = error.code

@@ -178,6 +178,10 @@ def _time(seconds: int) -> datetime | int:
         return seconds  # beyond the year 9999: not a time, but no reason to lose it
 
 
+def _decimal(scale: int, mantissa: int) -> Decimal:
+    return Decimal(mantissa).scaleb(-scale)
+
+
 _FIXED: dict[int, tuple[Struct, Callable[..., Any]]] = {
     ord("t"): (Struct(">B"), bool),
     ord("b"): (Struct(">b"), _as_is),
@@ -191,5 +195,5 @@ _FIXED: dict[int, tuple[Struct, Callable[..., Any]]] = {
     ord("f"): (Struct(">f"), _as_is),
     ord("d"): (Struct(">d"), _as_is),
     ord("T"): (_uint64, _time),
-    ord("D"): (Struct(">Bi"), lambda scale, mantissa: Decimal(mantissa).scaleb(-scale)),
+    ord("D"): (Struct(">Bi"), _decimal),
 }

@@ -10,6 +10,7 @@ import aio_pika
 from aio_pika.exceptions import AMQPError
 from psycopg import AsyncConnection
 
+from datapunk.broker.dead_letter import BY_BROKER
 from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost
 from datapunk.module import Module
 from datapunk.settings import Settings
@@ -19,6 +20,7 @@ from datapunk.store.statements import statement
 UNROUTABLE = "datapunk.unroutable"  # exchange: alternate of all command and query exchanges
 UNROUTABLE_QUEUE = "unroutable"
 DEAD = "datapunk.dead"  # exchange: dead letters, routing key <module>.<reason>
+UNROUTABLE_DEAD_QUEUE = f"{UNROUTABLE_QUEUE}.dead"
 # Quorum queues drop or dead-letter a message after so many deliveries, on RabbitMQ 4 after 20 by default. A
 # command is redelivered whenever its process dies, which is no fault of its own.
 DELIVERY_LIMIT = 1000
@@ -75,11 +77,7 @@ def topology_of(module: Module, shards: int) -> Topology:
     shard_arguments = {
         "x-queue-type": "quorum",
         "x-single-active-consumer": True,
-        "x-delivery-limit": DELIVERY_LIMIT,
-        "x-dead-letter-exchange": DEAD,
-        "x-dead-letter-routing-key": f"{name}.delivery_limit",
-        "x-dead-letter-strategy": "at-least-once",
-        "x-overflow": "reject-publish",  # which at-least-once dead-lettering needs
+        **_dead_lettering(name),
     }
     commands = [command_queue(name, shard) for shard in range(shards)]
     return Topology(
@@ -94,22 +92,32 @@ def topology_of(module: Module, shards: int) -> Topology:
             Exchange(f"{name}.events", "topic"),
         ),
         queues=(
-            Queue(UNROUTABLE_QUEUE, {"x-queue-type": "quorum"}),
+            Queue(UNROUTABLE_QUEUE, {**_dead_lettering(UNROUTABLE_QUEUE), "x-queue-type": "quorum"}),
+            Queue(UNROUTABLE_DEAD_QUEUE, {"x-queue-type": "quorum"}),
             Queue(f"{name}.dead", {"x-queue-type": "quorum"}),
             Queue(f"{name}.queries", {"x-message-ttl": QUERY_TTL_MS}),
             *(Queue(queue, shard_arguments) for queue in commands),
         ),
         bindings=(
             Binding(UNROUTABLE, UNROUTABLE_QUEUE, ""),
+            Binding(DEAD, UNROUTABLE_DEAD_QUEUE, f"{UNROUTABLE_QUEUE}.#"),
             Binding(DEAD, f"{name}.dead", f"{name}.#"),
             *(Binding(f"{name}.commands", f"{name}.shards", type, to_exchange=True) for type in module.command_types),
             *(Binding(f"{name}.shards", queue, "1") for queue in commands),
-            *(
-                Binding(f"{name}.queries", f"{name}.queries", handler.query.message_type)
-                for handler in module.queries
-            ),
+            *(Binding(f"{name}.queries", f"{name}.queries", handler.query.message_type) for handler in module.queries),
         ),
     )
+
+
+def _dead_lettering(module: str) -> dict[str, Any]:
+    """Arguments of a quorum queue from which nothing gets lost, whoever gives up on it."""
+    return {
+        "x-delivery-limit": DELIVERY_LIMIT,
+        "x-dead-letter-exchange": DEAD,
+        "x-dead-letter-routing-key": f"{module}.{BY_BROKER}",
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",  # which at-least-once dead-lettering needs
+    }
 
 
 async def apply(settings: Settings, module: Module) -> Topology:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 
 from datapunk.broker.channel import Channel, Delivery
-from datapunk.broker.dead_letter import dead_key, dead_letter
+from datapunk.broker.dead_letter import count_unreadable, dead_key, dead_letter
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.broker.topology import DEAD, UNROUTABLE_QUEUE
@@ -66,11 +66,14 @@ class UnroutableConsumer:
                 for delivery in deliveries:
                     self._handle(delivery, outlet)
                 await outlet.confirmed(outlet.flush())
-                intake.ack(deliveries[-1].delivery_tag, multiple=True)
+                intake.settle(deliveries)
         finally:
             stopping.cancel()
 
     def _handle(self, delivery: Delivery, outlet: Channel) -> None:
+        if delivery.unreadable:
+            count_unreadable(UNROUTABLE_QUEUE, delivery)
+            return
         code, message = self._reason(delivery)
         properties = delivery.properties
         module = delivery.exchange.partition(".")[0]

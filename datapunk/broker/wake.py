@@ -35,7 +35,8 @@ class EventSignal:
         while not stop.is_set():
             try:
                 connection = await aio_pika.connect_robust(
-                    self._settings.broker_url, client_properties={"connection_name": f"{self._module.name}.wake"}
+                    self._settings.broker_url,
+                    client_properties={"connection_name": f"{self._module.name}.wake"},
                 )
                 async with connection:
                     channel = await connection.channel()
