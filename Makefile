@@ -23,6 +23,7 @@ down: ## Stop them; data are kept
 
 demo: install ## The main job: load 336,776 flights through commands, and query them
 	@$(BIN)/datapunk up --detach
+	@$(BIN)/datapunk run --http --detach
 	@$(BIN)/python -m examples.flights.demo
 
 test: install-checks lint ## All checks and all tests, on real servers

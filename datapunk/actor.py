@@ -6,6 +6,7 @@ what makes it testable without a server, and rebuildable from its events.
 
 from __future__ import annotations
 
+import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
@@ -20,7 +21,7 @@ A = TypeVar("A", bound="Actor")
 Decision = Event | Iterable[Event] | None
 
 
-class Rejected(Exception):  # noqa: N818  # an outcome, not a failure
+class Rejected(Exception):  # an outcome, not a failure
     """A domain 'no': replied to the sender, recorded, never retried, never dead-lettered.
 
     Args:
@@ -119,9 +120,10 @@ class Actor:
         appliers: dict[type[Event], Callable[[Any, Any], None]] = {}
         consulted: list[reads[Any]] = []
         for name in dir(cls):
-            member = cls.__dict__.get(name) or getattr(cls, name)
+            member: Any = cls.__dict__.get(name) or getattr(cls, name)
             if isinstance(member, reads):
                 consulted.append(typing.cast("reads[Any]", member))
+                continue
             for mark, table in (("__handles__", handlers), ("__applies__", appliers)):
                 message = getattr(member, mark, None)
                 if message is None:
@@ -164,12 +166,14 @@ def _state_fields(cls: type[Actor]) -> dict[str, Any]:
             hints = typing.get_type_hints(klass)
         except NameError as error:
             raise ConfigurationError(f"{klass.__name__}: {error}; state types must be importable at run time") from None
-        for name in klass.__dict__.get("__annotations__", {}):
+        for name in inspect.get_annotations(klass):
             if name.startswith("_") or typing.get_origin(hints[name]) is ClassVar:
                 continue
             if name not in klass.__dict__:
                 raise ConfigurationError(f"{klass.__name__}.{name} needs a default: it's the state before any event")
             if isinstance(klass.__dict__[name], (list, dict, set)):
-                raise ConfigurationError(f"{klass.__name__}.{name}: a mutable default would be shared; use () or a frozen type")
+                raise ConfigurationError(
+                    f"{klass.__name__}.{name}: a mutable default would be shared; use () or a frozen type"
+                )
             fields[name] = hints[name]
     return fields

@@ -75,7 +75,12 @@ class Announcer:
         channel.flush()
 
     async def recover(
-        self, conn: AsyncConnection[Any], channel: Channel, shards: Collection[int], *, older_than_s: float = 0.0
+        self,
+        conn: AsyncConnection[Any],
+        channel: Channel,
+        shards: Collection[int],
+        *,
+        older_than_s: float = 0.0,
     ) -> int:
         """Publish again what was committed and, as far as the outbox knows, not confirmed.
 
@@ -99,9 +104,7 @@ class Announcer:
     def _publish_event(self, channel: Channel, event: EventData, message: Event, position: int, at: datetime) -> None:
         kind, _, actor_id = event.stream.partition("/")
         id = str(event.id)
-        headers = cloud_event(
-            id, self._source, event.type, at, event.stream, self._registry.fingerprint(type(message))
-        )
+        headers = cloud_event(id, self._source, event.type, at, event.stream, self._registry.fingerprint(type(message)))
         headers |= {
             "actor-id": actor_id,
             "tenant": event.tenant,
@@ -204,7 +207,11 @@ class Announcer:
 
 def reply_properties(envelope: Envelope, reply: Any, content_type: str, fingerprint: str) -> Properties:
     """The properties of a reply to a message."""
-    headers: dict[str, Any] = {"schema": fingerprint, "causation-id": str(envelope.id), "tenant": envelope.tenant}
+    headers: dict[str, Any] = {
+        "schema": fingerprint,
+        "causation-id": str(envelope.id),
+        "tenant": envelope.tenant,
+    }
     if envelope.traceparent:
         headers["traceparent"] = envelope.traceparent
     return Properties(

@@ -77,7 +77,10 @@ class Answerer:
 
 
 async def wait_for(
-    conn: psycopg.AsyncConnection[Any], projections: Sequence[type[Projection]], position: int, deadline: float
+    conn: psycopg.AsyncConnection[Any],
+    projections: Sequence[type[Projection]],
+    position: int,
+    deadline: float,
 ) -> None:
     """Wait until projections have applied all events up to a position.
 

@@ -33,7 +33,11 @@ def start(directory: Path, arguments: list[str]) -> tuple[int, Path]:
             stderr=output,
             start_new_session=True,
         )
-    record = {"pid": process.pid, "created": psutil.Process(process.pid).create_time(), "arguments": arguments}
+    record = {
+        "pid": process.pid,
+        "created": psutil.Process(process.pid).create_time(),
+        "arguments": arguments,
+    }
     (directory / RECORD).write_text(json.dumps(record))
     return process.pid, log
 

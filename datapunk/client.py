@@ -1,8 +1,8 @@
 """A client of the platform in Python: sends commands, asks queries, follows events; all over the broker.
 
-    async with Client(settings, registry) as client:
-        outcome = await client.send(CreateDataset(...), "weather")
-        dataset = await client.ask(GetDataset(dataset="weather"), after_position=outcome.position)
+async with Client(settings, registry) as client:
+    outcome = await client.send(CreateDataset(...), "weather")
+    dataset = await client.ask(GetDataset(dataset="weather"), after_position=outcome.position)
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ class Client:
     async def __aenter__(self) -> Client:
         try:
             self._connection = await aio_pika.connect_robust(
-                self._settings.broker_url, timeout=CONNECT_TIMEOUT_S, client_properties={"connection_name": "client"}
+                self._settings.broker_url,
+                timeout=CONNECT_TIMEOUT_S,
+                client_properties={"connection_name": "client"},
             )
             self._channel = await self._connection.channel()  # pyright: ignore[reportAttributeAccessIssue]
             assert self._channel is not None  # just opened
@@ -187,7 +189,9 @@ class Client:
             self._waiting.pop(str(id), None)
         return self._outcome(message)
 
-    async def send_many(self, sendings: Iterable[Sending], *, window: int = 16, tenant: str = DEFAULT_TENANT) -> AsyncIterator[tuple[Sending, Outcome]]:
+    async def send_many(
+        self, sendings: Iterable[Sending], *, window: int = 16, tenant: str = DEFAULT_TENANT
+    ) -> AsyncIterator[tuple[Sending, Outcome]]:
         """Send commands, several under way at a time, and yield each with its outcome as it comes.
 
         Args:
@@ -349,7 +353,9 @@ class Client:
         except DeliveryError as error:
             raise PublishRefused(f"the broker refused {message.message_type}: {error}") from None
         except TimeoutError:
-            raise ConnectionLost("the broker doesn't confirm; is it out of memory or disk? (`datapunk status`)") from None
+            raise ConnectionLost(
+                "the broker doesn't confirm; is it out of memory or disk? (`datapunk status`)"
+            ) from None
         except BROKER_AWAY as error:
             raise ConnectionLost(
                 f"the broker is away, or has no exchange {exchange} (is `datapunk run {exchange.partition('.')[0]}` "

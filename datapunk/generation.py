@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 from psycopg import AsyncConnection, sql
 
 from datapunk.errors import OwnershipLost
+from datapunk.messages.message import Event
 from datapunk.messages.registry import Registry
 from datapunk.projection import Projection, Recorded, Rows
 from datapunk.store.events import RecordedEvent
@@ -105,7 +106,7 @@ class Generation:
 
 def _recorded(event: RecordedEvent, registry: Registry) -> Recorded[Any]:
     return Recorded(
-        registry.decode(event.type, event.data, BINARY, event.schema),
+        cast("Event", registry.decode(event.type, event.data, BINARY, event.schema)),  # only events are stored
         event.position,
         event.tenant,
         event.stream.partition("/")[2],

@@ -241,9 +241,7 @@ class BrokerCheck:
         try:
             if self._channel is None or self._channel.is_closed:
                 await self.close()
-                self._connection = await aio_pika.connect(
-                    self._url, client_properties={"connection_name": "health"}
-                )
+                self._connection = await aio_pika.connect(self._url, client_properties={"connection_name": "health"})
                 self._channel = await self._connection.channel()
             await self._channel.get_exchange("amq.direct", ensure=True)
         except BaseException:

@@ -42,9 +42,7 @@ class Projector:
         settings: database and batch size.
     """
 
-    def __init__(
-        self, projection: Projection, registry: Registry, settings: Settings
-    ) -> None:
+    def __init__(self, projection: Projection, registry: Registry, settings: Settings) -> None:
         self._projection = projection
         self._registry = registry
         self._settings = settings

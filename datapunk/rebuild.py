@@ -27,7 +27,10 @@ NEAR = 500  # positions: the rest that is applied while the old generation's pro
 
 
 async def rebuild(
-    projection: Projection, registry: Registry, settings: Settings, on_progress: Progress = lambda done, total: None
+    projection: Projection,
+    registry: Registry,
+    settings: Settings,
+    on_progress: Progress = lambda done, total: None,
 ) -> Generation:
     """Build a new generation from history and let it serve reads.
 
@@ -66,9 +69,7 @@ async def _begin(conn: AsyncConnection[Any], projection: Projection, number: int
     async with conn.transaction():
         for leftover in (building.schema, _old_schema(projection)):
             await conn.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(leftover)))
-        await conn.execute(
-            statement("delete_checkpoint"), {"projection": projection.full_name(), "generation": number}
-        )
+        await conn.execute(statement("delete_checkpoint"), {"projection": projection.full_name(), "generation": number})
         await building.create(conn)
     return building
 
@@ -88,12 +89,8 @@ async def _switch(conn: AsyncConnection[Any], registry: Registry, building: Gene
             await building.write(conn, registry, events)
             building = replace(building, position=reached)
         for old, new in ((serving, _old_schema(projection)), (building.schema, serving)):
-            await conn.execute(
-                sql.SQL("alter schema {} rename to {}").format(sql.Identifier(old), sql.Identifier(new))
-            )
-        await conn.execute(
-            statement("set_active_generation"), {"projection": name, "generation": building.number}
-        )
+            await conn.execute(sql.SQL("alter schema {} rename to {}").format(sql.Identifier(old), sql.Identifier(new)))
+        await conn.execute(statement("set_active_generation"), {"projection": name, "generation": building.number})
     return replace(building, schema=serving)
 
 

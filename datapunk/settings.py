@@ -34,8 +34,12 @@ class Settings(BaseSettings):
     default_tenant: str = Field("default", description="the tenant of messages that name none")
     shards: int = Field(8, ge=1, le=256, description="queues a module's commands are spread over, when first declared")
     batch_commands: int = Field(200, ge=1, le=5000, description="most commands decided in one transaction")
-    batch_wait_ms: float = Field(5.0, ge=0, le=1000, description="longest wait to fill a batch; a lone command never waits")
-    prefetch: int = Field(1000, ge=1, le=10000, description="unacknowledged commands a process may hold: the back-pressure")
+    batch_wait_ms: float = Field(
+        5.0, ge=0, le=1000, description="longest wait to fill a batch; a lone command never waits"
+    )
+    prefetch: int = Field(
+        1000, ge=1, le=10000, description="unacknowledged commands a process may hold: the back-pressure"
+    )
     cached_actors: int = Field(10_000, ge=1, description="actors kept in memory a process and module")
     snapshot_every: int = Field(100, ge=1, description="events between two snapshots of an actor")
     projection_batch: int = Field(2000, ge=1, le=50_000, description="most events applied in one transaction")

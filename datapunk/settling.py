@@ -7,7 +7,7 @@ one never suffers from another one in its batch.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter
@@ -34,7 +34,7 @@ RETRY_FIRST_S, RETRY_MOST_S = 0.05, 5.0  # pauses while the database is away
 log = get_logger(__name__)
 
 
-class CommitUncertain(Exception):  # noqa: N818  # an instruction to the caller
+class CommitUncertain(Exception):  # an instruction to the caller
     """The database is back, but whether the last commit took effect isn't known: start over from recovery.
 
     Deciding again would be safe, yet events committed by then would count as published by somebody else.
@@ -72,7 +72,7 @@ class Settler:
         registry: Registry,
         cache: ActorCache,
         *,
-        connect: Callable[[], Any],
+        connect: Callable[[], Awaitable[AsyncConnection[Any]]],
         shard_of: Callable[[Incoming], int],
         owner: UUID,
         at: Callable[[str], None],
@@ -172,7 +172,11 @@ class Settler:
         return committed
 
     async def _commit(
-        self, conn: AsyncConnection[Any], committed: Committed, actors: dict[Address, Any], before: dict[Address, int]
+        self,
+        conn: AsyncConnection[Any],
+        committed: Committed,
+        actors: dict[Address, Any],
+        before: dict[Address, int],
     ) -> None:
         decided = committed.decided
         shards = [self._shard_of(source) for source in decided.sources]
@@ -204,9 +208,10 @@ class Settler:
         return _at_position(outcome, position) if position else outcome
 
     async def _connected(self) -> AsyncConnection[Any]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await self._connect()
-        return self._connection
+        conn = self._connection
+        if conn is None or conn.closed:
+            conn = self._connection = await self._connect()
+        return conn
 
     async def _drop_connection(self) -> None:
         if self._connection is not None:

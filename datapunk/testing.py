@@ -1,8 +1,8 @@
 """Given, when, then: tests of actors without a server.
 
-    given(Dataset, DatasetCreated(...)).when(RenameDataset(name="x")).then(DatasetRenamed(name="x"))
-    given(Dataset).when(RenameDataset(name="x")).rejects("dataset_unknown")
-    given(Partition, id="weather:0", dataset=[DatasetCreated(...)]).when(AppendRecords(...)).then(...)
+given(Dataset, DatasetCreated(...)).when(RenameDataset(name="x")).then(DatasetRenamed(name="x"))
+given(Dataset).when(RenameDataset(name="x")).rejects("dataset_unknown")
+given(Partition, id="weather:0", dataset=[DatasetCreated(...)]).when(AppendRecords(...)).then(...)
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
+from datapunk.answering import Answerer
 from datapunk.broker.rpc import QueryServer
 from datapunk.broker.topology import apply
 from datapunk.broker.unroutable import UnroutableConsumer
@@ -20,11 +21,10 @@ from datapunk.membership import Membership
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.projector import Projector
-from datapunk.answering import Answerer
 from datapunk.settings import Settings
 from datapunk.shard import ShardEngine, nowhere
-from datapunk.store.migrate import migrate
 from datapunk.store.connection import connect
+from datapunk.store.migrate import migrate
 from datapunk.telemetry.logs import get_logger
 
 log = get_logger(__name__)
@@ -53,9 +53,7 @@ class Worker:
         at: told where the shard engines are; tests kill the process there.
     """
 
-    def __init__(
-        self, modules: Sequence[Module], settings: Settings, at: Callable[[str], None] = nowhere
-    ) -> None:
+    def __init__(self, modules: Sequence[Module], settings: Settings, at: Callable[[str], None] = nowhere) -> None:
         self._modules = modules
         self._settings = settings
         self._at = at
@@ -68,7 +66,9 @@ class Worker:
             group.create_task(unroutable.run(stop))
             for module in self._modules:
                 membership = Membership(
-                    self._settings, f"{module.name}.shards", [str(shard) for shard in range(shards[module.name])]
+                    self._settings,
+                    f"{module.name}.shards",
+                    [str(shard) for shard in range(shards[module.name])],
                 )
                 await stack.enter_async_context(membership)
                 engine = ShardEngine(module, registry, self._settings, membership, self._at)
@@ -96,7 +96,9 @@ class Projectors:
         if not self._classes:
             return
         while not stop.is_set():
-            async with Membership(self._settings, f"{self._module.name}.projections", list(self._classes)) as membership:
+            async with Membership(
+                self._settings, f"{self._module.name}.projections", list(self._classes)
+            ) as membership:
                 ending = asyncio.Event()
                 signal = asyncio.create_task(EventSignal(self._settings, self._module, self._wake_all).run(ending))
                 tasks: set[asyncio.Task[Any]] = {

@@ -11,11 +11,12 @@ from uuid import uuid4
 import httpx
 import psycopg
 import pytest
+from psycopg import AsyncConnection, sql
+from psycopg.conninfo import make_conninfo
+
 from datapunk.settings import Settings, load_settings
 from datapunk.store.connection import connect
 from datapunk.store.migrate import migrate
-from psycopg import AsyncConnection, sql
-from psycopg.conninfo import make_conninfo
 
 pytest_plugins = ["tests.servers"]
 

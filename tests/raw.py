@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+
 from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
@@ -21,7 +22,9 @@ PATIENCE_S = 20.0
 class RawClient:
     """Made by `raw_client`."""
 
-    def __init__(self, channel: AbstractChannel, replies: asyncio.Queue[AbstractIncomingMessage], reply_to: str) -> None:
+    def __init__(
+        self, channel: AbstractChannel, replies: asyncio.Queue[AbstractIncomingMessage], reply_to: str
+    ) -> None:
         self.channel = channel
         self.replies = replies
         self.reply_to = reply_to
@@ -58,7 +61,9 @@ class RawClient:
         )
         return id
 
-    async def deposit(self, account: str, cents: int, *, message_id: str | None = None, body: bytes | None = None) -> str:
+    async def deposit(
+        self, account: str, cents: int, *, message_id: str | None = None, body: bytes | None = None
+    ) -> str:
         """A correct command, unless told otherwise."""
         return await self.publish(
             "accounts.commands",
@@ -104,5 +109,3 @@ async def raw_client(settings: Settings) -> AsyncIterator[RawClient]:
         queue = await channel.declare_queue(exclusive=True)
         await queue.consume(replies.put, no_ack=True)
         yield RawClient(channel, replies, queue.name)
-
-

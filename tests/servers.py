@@ -17,9 +17,7 @@ from datapunk.errors import NotAnswering
 from datapunk.stack.asking import SERVERS, ask_server
 from datapunk.stack.running import running_stack
 
-SERVER_FIXTURES = frozenset(
-    {"broker_url", "database_url", "redis_url", "stack_variables", "temporal_address"}
-)
+SERVER_FIXTURES = frozenset({"broker_url", "database_url", "redis_url", "stack_variables", "temporal_address"})
 
 _WITHOUT_SERVERS = "not servers"
 
@@ -28,9 +26,7 @@ _running = contextlib.ExitStack()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker; start the servers before parallel workers, so that these inherit the addresses."""
-    config.addinivalue_line(
-        "markers", "servers: needs real servers (set by itself, from the fixtures asked for)"
-    )
+    config.addinivalue_line("markers", "servers: needs real servers (set by itself, from the fixtures asked for)")
     is_worker = hasattr(config, "workerinput")
     leads_workers = bool(getattr(config.option, "numprocesses", None)) and not is_worker
     if leads_workers and _WITHOUT_SERVERS not in config.option.markexpr and not config.option.collectonly:

@@ -8,7 +8,6 @@ import signal
 from datapunk.cli.run import crash_at
 from datapunk.settings import load_settings
 from datapunk.worker import Worker
-
 from tests.accounts.module import accounts
 
 

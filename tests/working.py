@@ -49,7 +49,9 @@ async def working(
 
 
 @asynccontextmanager
-async def worker_process(settings: Settings, *, crash_at: str | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
+async def worker_process(
+    settings: Settings, *, crash_at: str | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process that runs accounts; killed at the end if it's still there."""
     environment = {
         **os.environ,

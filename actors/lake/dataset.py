@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
+from actors.lake.record_schema import check_record_schema
 from datapunk import Actor, Rejected, applies, handles
 from schemas.lake.commands import CreateDataset, DeleteDataset, RenameDataset
 from schemas.lake.events import DatasetCreated, DatasetDeleted, DatasetRenamed
-
-from actors.lake.record_schema import check_record_schema
 
 ID = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 MAX_NAME = 200  # characters
@@ -32,7 +31,8 @@ class Dataset(Actor):
         if not ID.fullmatch(self.id):
             raise Rejected(
                 "dataset_id_invalid",
-                f"{self.id!r} can't be a dataset's id: use a lower-case letter, then up to 62 lower-case letters, digits, '_' or '-'",
+                f"{self.id!r} can't be a dataset's id: use a lower-case letter, then up to 62 lower-case letters, "
+                "digits, '_' or '-'",
             )
         _check_name(command.name)
         if not 1 <= command.partitions <= MAX_PARTITIONS:
@@ -63,7 +63,12 @@ class Dataset(Actor):
     @applies(DatasetCreated)
     def created(self, event: DatasetCreated) -> None:
         """Remember what later commands are judged by."""
-        self.name, self.schema, self.key, self.partitions = event.name, event.schema, event.key, event.partitions
+        self.name, self.schema, self.key, self.partitions = (
+            event.name,
+            event.schema,
+            event.key,
+            event.partitions,
+        )
 
     @applies(DatasetRenamed)
     def renamed(self, event: DatasetRenamed) -> None:

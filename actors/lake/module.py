@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from actors.lake.dataset import Dataset
+from actors.lake.partition import Partition
 from datapunk import Module
 from projections.lake.datasets import Datasets
 from projections.lake.find_datasets import get_dataset, list_datasets
 from projections.lake.find_records import find_records
 from projections.lake.records import Records
-
-from actors.lake.dataset import Dataset
-from actors.lake.partition import Partition
 
 lake = Module(
     name="lake",

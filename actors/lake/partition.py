@@ -5,13 +5,12 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+from actors.lake.dataset import Dataset
 from datapunk import Actor, Rejected, applies, handles, reads
 from datapunk.errors import UndecodableMessage
 from datapunk.messages.codec import codec_of_text
 from schemas.lake.commands import AppendRecords
 from schemas.lake.events import RecordsAppended
-
-from actors.lake.dataset import Dataset
 
 MAX_RECORDS = 5_000  # a command
 
@@ -43,7 +42,11 @@ class Partition(Actor):
         if self.dataset.key is not None:
             self._check_keys(records, self.dataset.key, number)
         return RecordsAppended(
-            dataset=self.dataset.id, partition=number, first=self.records, count=len(records), records=command.records
+            dataset=self.dataset.id,
+            partition=number,
+            first=self.records,
+            count=len(records),
+            records=command.records,
         )
 
     @applies(RecordsAppended)
@@ -53,7 +56,10 @@ class Partition(Actor):
 
     def _number(self) -> int:
         number = self.id.rpartition(":")[2]
-        if not (number.isascii() and number.isdecimal() and str(int(number)) == number) or int(number) >= self.dataset.partitions:
+        if (
+            not (number.isascii() and number.isdecimal() and str(int(number)) == number)
+            or int(number) >= self.dataset.partitions
+        ):
             raise Rejected(
                 "partition_unknown",
                 f"dataset {self.dataset.id} has partitions 0 to {self.dataset.partitions - 1}; the actor-id "

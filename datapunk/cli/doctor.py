@@ -36,9 +36,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 def _line(finding: Finding) -> Text:
     sign, style = _SIGNS[finding.verdict]
-    text = Text.assemble(
-        (f"{sign} ", style), (f"{finding.name:<17} ", "bold"), finding.found.replace("\n", "  ")
-    )
+    text = Text.assemble((f"{sign} ", style), (f"{finding.name:<17} ", "bold"), finding.found.replace("\n", "  "))
     for line in finding.remedy.splitlines():
         text.append(f"\n    → {line}", style)
     return text

@@ -51,7 +51,9 @@ def stream(
         _stream(session, tenant or session.settings.default_tenant, name, from_version, as_json=as_json)
     )
     if not count:
-        raise ConfigurationError(f"no events from version {from_version} on in {name!r}; a stream is named like lake.dataset/weather")
+        raise ConfigurationError(
+            f"no events from version {from_version} on in {name!r}; a stream is named like lake.dataset/weather"
+        )
 
 
 @app.command()

@@ -26,9 +26,7 @@ REJECTED, FAILED = 3, 4
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Tenant = Annotated[str | None, typer.Option(help="Whose; by default DATAPUNK_DEFAULT_TENANT.")]
 Avro = Annotated[bool, typer.Option("--avro", help="--data is Avro JSON, and nothing else.")]
-TimeoutS = Annotated[
-    float, typer.Option("--timeout", min=0.1, max=3600, help="Seconds to wait for the reply.")
-]
+TimeoutS = Annotated[float, typer.Option("--timeout", min=0.1, max=3600, help="Seconds to wait for the reply.")]
 
 
 @dataclass(frozen=True)

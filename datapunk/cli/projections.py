@@ -12,7 +12,14 @@ import typer
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from datapunk.errors import ConfigurationError
@@ -84,7 +91,12 @@ def rebuild(name: Name, as_json: Json = False) -> None:
         generation = asyncio.run(rebuild_projection(projection, registry, settings, show))
     seconds = (datetime.now().astimezone() - began).total_seconds()
     if as_json:
-        result = {"projection": name, "generation": generation.number, "position": generation.position, "seconds": seconds}
+        result = {
+            "projection": name,
+            "generation": generation.number,
+            "position": generation.position,
+            "seconds": seconds,
+        }
         sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
     else:
         console.print(f"{name}: generation {generation.number} serves reads now ({seconds:.1f} s)")
@@ -111,7 +123,9 @@ def _installed() -> dict[str, type[Projection]]:
 def _find(name: str) -> Projection:
     found = _installed().get(name)
     if found is None:
-        raise ConfigurationError(f"there is no projection {name!r}; there are {', '.join(sorted(_installed())) or 'none'}")
+        raise ConfigurationError(
+            f"there is no projection {name!r}; there are {', '.join(sorted(_installed())) or 'none'}"
+        )
     return found()
 
 

@@ -26,14 +26,10 @@ from datapunk.messages.message import Answer, Query
 
 def query(
     type: Annotated[str, typer.Argument(help="The query's type, as in lake.ListDatasets.")],
-    data: Annotated[
-        str, typer.Option("--data", help="Its fields as JSON; @file, or - for standard input.")
-    ] = "{}",
+    data: Annotated[str, typer.Option("--data", help="Its fields as JSON; @file, or - for standard input.")] = "{}",
     after: Annotated[
         int | None,
-        typer.Option(
-            "--after", min=0, help="Answer as of this position or later: that of a command's outcome."
-        ),
+        typer.Option("--after", min=0, help="Answer as of this position or later: that of a command's outcome."),
     ] = None,
     tenant: Tenant = None,
     avro: Avro = False,

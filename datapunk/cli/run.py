@@ -23,10 +23,14 @@ CRASH_VARIABLE = "DATAPUNK_CRASH_AT"  # for tests: <point>[:<nth time>], see `cr
 
 
 def run(
-    modules: Annotated[list[str] | None, typer.Argument(help="Modules to run; all installed ones if none is named.")] = None,
+    modules: Annotated[
+        list[str] | None, typer.Argument(help="Modules to run; all installed ones if none is named.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes; shards and projections are shared out.")] = 1,
     http: Annotated[bool, typer.Option("--http/--no-http", help="Serve the HTTP facade, too.")] = False,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="In the background; `datapunk down` stops it.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="In the background; `datapunk down` stops it.")
+    ] = False,
 ) -> None:
     """Run modules: handle their commands, keep their projections, answer their queries. Ctrl-C stops cleanly."""
     settings = load_settings()
@@ -103,7 +107,10 @@ def _supervise(names: list[str], workers: int, http: bool) -> int:
                 continue
             del running[index]
             if not is_stopping:
-                typer.echo(f"worker {index} ended with {process.returncode}; starting it again in {pause:g} s", err=True)
+                typer.echo(
+                    f"worker {index} ended with {process.returncode}; starting it again in {pause:g} s",
+                    err=True,
+                )
                 signal.sigtimedwait([], pause)
                 pause = min(pause * 2, RESTART_MOST_S)
                 if not is_stopping:

@@ -108,7 +108,10 @@ def list_schemas(root: Root = Path("schemas"), as_json: Json = False) -> None:
     table = Table("type", "kind", "version", "fingerprint", box=None)
     for row in rows:
         table.add_row(
-            str(row["type"]), str(row["kind"]), f"{row['version']}{'' if row['released'] else ' (new)'}", str(row["fingerprint"])
+            str(row["type"]),
+            str(row["kind"]),
+            f"{row['version']}{'' if row['released'] else ' (new)'}",
+            str(row["fingerprint"]),
         )
     Console().print(table)
 
@@ -150,7 +153,9 @@ def _modules(root: Path) -> list[Path]:
     if not root.is_dir():
         raise ConfigurationError(f"there is no folder {root}; say where the schemas are with --root")
     return [
-        folder for folder in sorted(root.iterdir()) if any((folder / name).is_dir() for name in FOLDERS if folder.is_dir())
+        folder
+        for folder in sorted(root.iterdir())
+        if any((folder / name).is_dir() for name in FOLDERS if folder.is_dir())
     ]
 
 

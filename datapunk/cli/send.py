@@ -35,9 +35,7 @@ from datapunk.messages.shown import outcome_values
 def send(
     type: Annotated[str, typer.Argument(help="The command's type, as in lake.CreateDataset.")],
     actor: Annotated[str, typer.Option("--actor", help="The id of the actor it's for, as in flights.")],
-    data: Annotated[
-        str, typer.Option("--data", help="Its fields as JSON; @file, or - for standard input.")
-    ] = "{}",
+    data: Annotated[str, typer.Option("--data", help="Its fields as JSON; @file, or - for standard input.")] = "{}",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the outcome, and show it.")] = False,
     id: Annotated[
         UUID | None, typer.Option("--id", help="Its id; one that was processed before has no second effect.")

@@ -98,9 +98,7 @@ def down(as_json: Json = False) -> None:
 
 
 def logs(
-    parts: Annotated[
-        list[str] | None, typer.Argument(help="postgres, rabbitmq, redis, temporal; all if none.")
-    ] = None,
+    parts: Annotated[list[str] | None, typer.Argument(help="postgres, rabbitmq, redis, temporal; all if none.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of each log.")] = 50,
     as_json: Json = False,
@@ -124,9 +122,7 @@ def _already_up(
 ) -> None:
     lacking = sorted(set(names) - {part.name for part in running.parts})
     if lacking:
-        raise StackError(
-            f"the stack runs already, without {', '.join(lacking)}: `datapunk down`, then start it anew"
-        )
+        raise StackError(f"the stack runs already, without {', '.join(lacking)}: `datapunk down`, then start it anew")
     with LiveTable(console) as table:
         running = launcher.wait(table.show)
         table.finish(running)
@@ -150,8 +146,4 @@ def _print_json(record: StackRecord) -> None:
         }
         for part in record.parts
     ]
-    print(
-        json.dumps(
-            {"running": True, "launcher": record.launcher, "parts": parts, "endpoints": record.endpoints}
-        )
-    )
+    print(json.dumps({"running": True, "launcher": record.launcher, "parts": parts, "endpoints": record.endpoints}))

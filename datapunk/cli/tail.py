@@ -20,7 +20,10 @@ BODY_WIDTH = 160  # characters of a body on a line
 
 def tail(
     pattern: Annotated[
-        str, typer.Argument(help="Module, kind of actor and event, with AMQP's * and #, as in 'lake.#' or 'lake.dataset.*'.")
+        str,
+        typer.Argument(
+            help="Module, kind of actor and event, with AMQP's * and #, as in 'lake.#' or 'lake.dataset.*'."
+        ),
     ] = "#",
     tenant: Annotated[str, typer.Option(help="Only this tenant's; * means all.")] = "*",
     as_json: Json = False,
@@ -34,7 +37,9 @@ async def _tail(session: Session, pattern: str, tenant: str, *, as_json: bool) -
     installed = sorted(find_modules())
     modules = installed if first in ("#", "*") else [first]
     if first not in ("#", "*", *installed):
-        raise ConfigurationError(f"no module named {first!r} is installed; a pattern starts with one of {', '.join(installed)}")
+        raise ConfigurationError(
+            f"no module named {first!r} is installed; a pattern starts with one of {', '.join(installed)}"
+        )
     async with Client(session.settings, session.registry) as client, asyncio.TaskGroup() as group:
         for module in modules:
             group.create_task(_follow(client, session, module, f"{tenant}.{pattern}", as_json=as_json))

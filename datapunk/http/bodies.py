@@ -41,10 +41,8 @@ def write_message(request: Request, message: Message, type: MessageType, registr
         Problem: 406 if the caller accepts none of ours.
     """
     content_type = _accepted(request.headers.get("accept", "*/*"))
-    if content_type == plain.CONTENT_TYPE:
-        body = type.plain.encode(message)
-    else:
-        body = registry.encode(message, content_type)
+    is_plain = content_type == plain.CONTENT_TYPE
+    body = type.plain.encode(message) if is_plain else registry.encode(message, content_type)
     return Response(body, media_type=content_type, headers={"Schema": type.fingerprint, "Vary": "Accept"})
 
 

@@ -59,8 +59,6 @@ async def get_outcome(id: UUID, request: Request, facade: TheFacade) -> Response
     async with facade.pool.connection() as conn:
         entries = await lookup_many(conn, [id])
     if not entries or entries[0].tenant != tenant_of(request, facade.settings.default_tenant):
-        raise Problem(
-            404, "command_unknown", f"no command {id} was processed (yet)", headers={"Retry-After": "1"}
-        )
+        raise Problem(404, "command_unknown", f"no command {id} was processed (yet)", headers={"Retry-After": "1"})
     outcome = facade.registry.codec(Outcome).decode_binary(entries[0].reply)
     return outcome_response(outcome, position=entries[0].position)

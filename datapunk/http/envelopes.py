@@ -48,9 +48,7 @@ def message_id_of(request: Request, tenant: str) -> UUID:
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1]
     if not 1 <= len(key) <= MAX_KEY:
-        raise Problem(
-            400, "invalid_envelope", f"an Idempotency-Key has 1 to {MAX_KEY} characters, not {len(key)}"
-        )
+        raise Problem(400, "invalid_envelope", f"an Idempotency-Key has 1 to {MAX_KEY} characters, not {len(key)}")
     try:
         return UUID(key)
     except ValueError:

@@ -34,17 +34,13 @@ log = logs.get_logger(__name__)
 
 
 @router.get("/v1/events")
-async def follow_events(
-    request: Request, facade: TheFacade, pattern: str = "#", after: int | None = None
-) -> Response:
+async def follow_events(request: Request, facade: TheFacade, pattern: str = "#", after: int | None = None) -> Response:
     """Follow events from now on, or from after the position in `Last-Event-ID` or `?after=`."""
     wanted = Pattern(pattern)
     position = _position(request, after)
     tenant = tenant_of(request, facade.settings.default_tenant)
     if facade.open_streams >= MOST_STREAMS:
-        raise Problem(
-            503, "too_many_streams", f"{MOST_STREAMS} clients follow events here already; try later"
-        )
+        raise Problem(503, "too_many_streams", f"{MOST_STREAMS} clients follow events here already; try later")
     return _EventStream(_written(facade, wanted, tenant, position))
 
 
@@ -52,9 +48,7 @@ def _position(request: Request, after: int | None) -> int | None:
     header = request.headers.get("Last-Event-ID", "").strip()
     if header:
         if not (header.isascii() and header.isdecimal()):
-            raise Problem(
-                400, "position_invalid", f"Last-Event-ID is a position, a number, not {header[:50]!r}"
-            )
+            raise Problem(400, "position_invalid", f"Last-Event-ID is a position, a number, not {header[:50]!r}")
         after = int(header)
     if after is not None and not 0 <= after <= MOST_POSITION:
         raise Problem(400, "position_invalid", f"a position is a number from 0 to {MOST_POSITION}")
@@ -73,9 +67,7 @@ async def _written(facade: Facade, pattern: Pattern, tenant: str, after: int | N
     try:
         yield f"retry: {RETRY_MS}\n: following {pattern.text}\n\n".encode()
         async for event in facade.tail.follow(matches, after, types):
-            if isinstance(
-                event, int
-            ):  # tells the position, so that a client that resumes needn't search again
+            if isinstance(event, int):  # tells the position, so that a client that resumes needn't search again
                 yield f": nothing new\nid: {event}\n\n".encode()
             else:
                 yield b"id: %d\nevent: %s\ndata: %s\n\n" % (

@@ -90,9 +90,7 @@ class Facade:
             client = Client(self.settings, self.registry)
             try:
                 self._client = await client.__aenter__()
-            except (
-                Exception
-            ) as error:  # whatever it is, the next attempt may succeed; readiness tells meanwhile
+            except Exception as error:  # whatever it is, the next attempt may succeed; readiness tells meanwhile
                 log.warning("broker away", error=str(error), retry_in_s=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_MOST_S)

@@ -73,9 +73,7 @@ def openapi_document(app: FastAPI, catalogue: Catalogue) -> Json:
         app: for its title, and for the routes that aren't about one type of message.
         catalogue: the messages.
     """
-    document = get_openapi(
-        title=app.title, version=app.version, description=app.description, routes=list(app.routes)
-    )
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=list(app.routes))
     names = Names([each.avro for each in catalogue.types.values()])
     writers = {form: SchemaWriter(names, form) for form in Form}
     paths: Json = {}
@@ -95,9 +93,7 @@ def openapi_document(app: FastAPI, catalogue: Catalogue) -> Json:
         components |= writer.components
     document["paths"] = paths
     document["components"] = {"schemas": dict(sorted(components.items()))}
-    document["tags"] = [
-        {"name": module.name, "description": module.description} for module in catalogue.modules
-    ]
+    document["tags"] = [{"name": module.name, "description": module.description} for module in catalogue.modules]
     return document
 
 
@@ -128,17 +124,13 @@ def _command(type: MessageType, writers: dict[Form, SchemaWriter]) -> Json:
             "202": _described("It was sent.", {PLAIN: _component("Sent")}),
             "409": _problem("The actor rejected it; `code` and `details` tell why."),
             "422": _problem("It could not be handled."),
-            "504": _problem(
-                "No outcome came in time. It may still take effect: repeat it with the same key."
-            ),
+            "504": _problem("No outcome came in time. It may still take effect: repeat it with the same key."),
             **_common_problems(),
         },
     }
 
 
-def _query(
-    type: MessageType, catalogue: Catalogue, writers: dict[Form, SchemaWriter], *, with_body: bool
-) -> Json:
+def _query(type: MessageType, catalogue: Catalogue, writers: dict[Form, SchemaWriter], *, with_body: bool) -> Json:
     answer = catalogue.types.get(str(type.avro.get("answer", "")))
     content: Json = {} if answer is None else _contents(answer, writers)
     operation: Json = {
@@ -153,9 +145,7 @@ def _query(
                 POSITION,
                 "Answer as of this position or later: read your own write.",
             ),
-            _parameter(
-                "timeout", "query", {"type": "number", "exclusiveMinimum": 0, "maximum": 60}, "Seconds."
-            ),
+            _parameter("timeout", "query", {"type": "number", "exclusiveMinimum": 0, "maximum": 60}, "Seconds."),
             _header("Tenant", "Who asks."),
         ],
         "responses": {
@@ -178,9 +168,7 @@ def _field_parameters(type: MessageType, writer: SchemaWriter) -> list[Json]:
     for field in type.avro["fields"]:
         schema = writer.of(field["type"], space)
         is_structured = "$ref" in schema or schema.get("type") in ("object", "array")
-        parameter = _parameter(
-            field["name"], "query", schema, field.get("doc", ""), required="default" not in field
-        )
+        parameter = _parameter(field["name"], "query", schema, field.get("doc", ""), required="default" not in field)
         if is_structured:  # an object inside a URL is JSON
             parameter["content"] = {PLAIN: {"schema": parameter.pop("schema")}}
         if field["name"] not in RESERVED:
@@ -209,9 +197,7 @@ def _contents(type: MessageType, writers: dict[Form, SchemaWriter]) -> Json:
     contents: Json = {
         PLAIN: {"schema": _reference(type, writers[Form.PLAIN]), "example": type.example},
         AVRO_JSON: {"schema": avro_json},
-        AVRO: {
-            "schema": {"type": "string", "format": "binary", "description": f"Schema {type.fingerprint}."}
-        },
+        AVRO: {"schema": {"type": "string", "format": "binary", "description": f"Schema {type.fingerprint}."}},
     }
     return contents
 

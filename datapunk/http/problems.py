@@ -46,7 +46,7 @@ STATUS_OF: dict[type[Exception], int] = {
 log = logs.get_logger(__name__)
 
 
-class Problem(Exception):  # noqa: N818  # that's what the standard calls it
+class Problem(Exception):  # that's what the standard calls it
     """An error with a status of its own.
 
     Args:

@@ -69,9 +69,7 @@ async def _answer(
         correlation_id=request.state.correlation_id,
         timeout_s=timeout_s or facade.settings.query_timeout_s,
     )
-    return write_message(
-        request, answer, facade.catalogue.find(answer.message_type, Kind.ANSWER), facade.registry
-    )
+    return write_message(request, answer, facade.catalogue.find(answer.message_type, Kind.ANSWER), facade.registry)
 
 
 def query_of_parameters(type: MessageType, parameters: QueryParams) -> bytes:
@@ -91,9 +89,7 @@ def query_of_parameters(type: MessageType, parameters: QueryParams) -> bytes:
         if name not in fields:
             near = similar(name, fields)
             hint = f"; did you mean {', '.join(near)}?" if near else ""
-            raise Problem(
-                400, "parameter_unknown", f"{type.name} has no field {name[:200]!r}{hint}", similar=near
-            )
+            raise Problem(400, "parameter_unknown", f"{type.name} has no field {name[:200]!r}{hint}", similar=near)
         query[name] = msgspec.Raw(_json_of_parameter(fields[name], parameters.getlist(name), type))
     return msgspec.json.encode(query)
 
@@ -101,11 +97,7 @@ def query_of_parameters(type: MessageType, parameters: QueryParams) -> bytes:
 def _json_of_parameter(avro: Any, values: list[str], type: MessageType) -> bytes:
     if isinstance(avro, list):
         branches = [branch for branch in cast("list[Any]", avro) if branch != "null"]
-        if (
-            values == ["null"]
-            and len(branches) < len(cast("list[Any]", avro))
-            and _is_text(branches[0], type) is False
-        ):
+        if values == ["null"] and len(branches) < len(cast("list[Any]", avro)) and _is_text(branches[0], type) is False:
             return b"null"
         avro = branches[0]
     schema = _resolved(avro, type)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 INT = (-(2**31), 2**31 - 1)
 LONG = (-(2**63), 2**63 - 1)
 FLOAT_MAX = 3.4028234663852886e38  # largest finite single
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # local timestamps have no zone
+LOCAL_EPOCH = datetime(1970, 1, 1)  # local timestamps have no zone
 MILLISECOND, MICROSECOND = timedelta(milliseconds=1), timedelta(microseconds=1)
 DAY_0 = date(1970, 1, 1).toordinal()
 
@@ -68,7 +68,7 @@ def to_boolean(value: Any) -> bool:
 def bytes_to_text(value: Any) -> str:
     """Bytes as Avro JSON has them: a character for each byte (ISO 8859-1)."""
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value).decode("latin-1")
+        return bytes(cast("bytes", value)).decode("latin-1")
     raise ValueError(f"{value!r} is not bytes")
 
 
@@ -138,9 +138,9 @@ def to_time(value: Any, unit: timedelta) -> int:
     """A time of day as a number of units since midnight."""
     if not isinstance(value, time) or value.tzinfo is not None:
         raise ValueError(f"{value!r} is not a time without a zone")
-    return timedelta(
-        hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
-    ) // unit
+    return (
+        timedelta(hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond) // unit
+    )
 
 
 def from_time(number: int, unit: timedelta) -> time:

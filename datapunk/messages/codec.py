@@ -13,13 +13,13 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from io import BytesIO
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
 import fastavro
 import msgspec
 
 from datapunk.errors import UndecodableMessage, UnencodableMessage
+from datapunk.messages.binary import read_datum, write_datum
 from datapunk.messages.codec_source import SourceWriter, binary_schema
 from datapunk.messages.schema import AvroSchema, parse_text
 
@@ -40,7 +40,16 @@ from datapunk.messages.avro_values import MILLISECOND, MICROSECOND
 """
 
 # What a value that doesn't fit can raise in the conversions below: fastavro and the value functions.
-UNFIT = (ValueError, TypeError, KeyError, OverflowError, AttributeError, EOFError, IndexError, ArithmeticError)
+UNFIT = (
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    AttributeError,
+    EOFError,
+    IndexError,
+    ArithmeticError,
+)
 
 _numbers = itertools.count(1)
 
@@ -145,19 +154,10 @@ class Codec(Generic[M]):
         Raises:
             UndecodableMessage: if it's cut off, too long, or not of this schema.
         """
-        stream = BytesIO(body)
         try:
-            datum = fastavro.schemaless_reader(
-                stream, self._binary_schema, None, return_record_name=True, return_record_name_override=True
-            )
-            message = self._from_datum(datum)
+            return self._from_datum(read_datum(body, self._binary_schema, self.schema.name))
         except (*UNFIT, RecursionError, MemoryError) as error:
             self._refuse(error)
-        if stream.tell() != len(body):
-            raise UndecodableMessage(
-                f"{self.schema.name}: {len(body) - stream.tell()} bytes are left over after the record"
-            )
-        return message
 
     def encode_binary(self, message: M) -> bytes:
         """As Avro binary.
@@ -165,12 +165,10 @@ class Codec(Generic[M]):
         Raises:
             UnencodableMessage: if a value doesn't fit the schema.
         """
-        stream = BytesIO()
         try:
-            fastavro.schemaless_writer(stream, self._binary_schema, self._to_datum(message))
+            return write_datum(self._to_datum(message), self._binary_schema)
         except (*UNFIT, RecursionError) as error:
             raise UnencodableMessage(self._explain(message, self._to_wire_fields, error)) from error
-        return stream.getvalue()
 
     @cached_property
     def fields(self) -> tuple[FieldDescription, ...]:
@@ -197,7 +195,9 @@ class Codec(Generic[M]):
             raise UndecodableMessage(f"{self.schema.name}: nested too deeply") from None
         if isinstance(error, UnicodeError):
             raise UndecodableMessage(f"{self.schema.name}: not valid UTF-8: {error}") from None
-        text = "cut off: the body ends before the record does" if isinstance(error, (EOFError, IndexError)) else str(error)
+        text = (
+            "cut off: the body ends before the record does" if isinstance(error, (EOFError, IndexError)) else str(error)
+        )
         raise UndecodableMessage(f"{self.schema.name}: {text or repr(error)}") from None
 
     def _refuse_field(self, wire: Any, fields: Any, error: BaseException, path: str = "$") -> NoReturn:

@@ -9,7 +9,7 @@ writes the four conversions between Python and the other two; msgspec then does 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from keyword import iskeyword
 from typing import Any, cast
 
@@ -75,7 +75,7 @@ class _Binary:
             return self._union(cast("list[Avro]", avro), space)
         if isinstance(avro, str):
             return avro if avro in PLAIN else self._full(avro, space)
-        node = {key: value for key, value in cast("dict[str, Any]", avro).items() if key not in DROPPED}
+        node: dict[str, Any] = {key: value for key, value in cast("dict[str, Any]", avro).items() if key not in DROPPED}
         kind = node.get("type")
         if kind in ("record", "error", "enum", "fixed"):
             name = node["name"] = full_name(node, space)
@@ -110,10 +110,12 @@ class _Binary:
         return [branch if branch == "null" else self._wrap(branch, number, next(indexes)) for branch in made]
 
     def _wrap(self, branch: Avro, union: int, index: int) -> Avro:
-        name = cast("dict[str, Any]", branch).get("name") if isinstance(branch, dict) else branch
+        node: Any = branch
+        name = node.get("name") if isinstance(branch, dict) else branch
         if self._records.get(str(name)):
-            return branch
-        return {"type": "record", "name": branch_record(union, index), "fields": [{"name": "v", "type": branch}]}
+            return node
+        value: dict[str, Any] = {"name": "v", "type": branch}
+        return {"type": "record", "name": branch_record(union, index), "fields": [value]}
 
 
 DROPPED = frozenset({"logicalType", "precision", "scale", "default", "aliases", "doc"})
@@ -128,20 +130,31 @@ LONG_HINT = "Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807
 FLOAT_HINT = "Annotated[float, Meta(ge=-3.4028234663852886e38, le=3.4028234663852886e38)]"
 
 
-def _both(check: str) -> dict[str, Convert]:
-    return {"to_wire": _call(check), "to_datum": _call(check)}
+def _checked(tag: str, hint: str, test: str, check: str, default: Callable[[Any], str] = repr) -> Shape:
+    """A primitive that is the same in each form, once it's known to fit."""
+    return Shape(tag, hint, test, to_wire=_call(check), to_datum=_call(check), default=default)
+
+
+def _float_default(value: Any) -> str:
+    return repr(float(value))
 
 
 PLAIN = {
     "null": Shape("null", "None", "v is None"),
-    "boolean": Shape("boolean", "bool", "isinstance(v, bool)", **_both("to_boolean")),
-    "int": Shape("int", INT_HINT, "type(v) is int and -2147483648 <= v <= 2147483647", **_both("to_int")),
-    "long": Shape("long", LONG_HINT, "type(v) is int", **_both("to_long")),
-    "float": Shape("float", FLOAT_HINT, "type(v) in (int, float)", default=lambda v: repr(float(v)), **_both("to_float")),
-    "double": Shape("double", "float", "type(v) in (int, float)", default=lambda v: repr(float(v)), **_both("to_double")),
-    "string": Shape("string", "str", "isinstance(v, str)", **_both("to_string")),
+    "boolean": _checked("boolean", "bool", "isinstance(v, bool)", "to_boolean"),
+    "int": _checked("int", INT_HINT, "type(v) is int and -2147483648 <= v <= 2147483647", "to_int"),
+    "long": _checked("long", LONG_HINT, "type(v) is int", "to_long"),
+    "float": _checked("float", FLOAT_HINT, "type(v) in (int, float)", "to_float", _float_default),
+    "double": _checked("double", "float", "type(v) in (int, float)", "to_double", _float_default),
+    "string": _checked("string", "str", "isinstance(v, str)", "to_string"),
     "bytes": Shape(
-        "bytes", "str", "isinstance(v, bytes)", _call("text_to_bytes"), _call("bytes_to_text"), same, _call("bytes")
+        "bytes",
+        "str",
+        "isinstance(v, bytes)",
+        _call("text_to_bytes"),
+        _call("bytes_to_text"),
+        same,
+        _call("bytes"),
     ),
 }
 
@@ -150,11 +163,28 @@ def _logical(kind: str, logical: str) -> Shape | None:
     hint = {"int": INT_HINT, "long": LONG_HINT}.get(kind, "")
     pair = (kind, logical)
     if pair == ("string", "uuid"):
-        return Shape("string", "UUID", "isinstance(v, UUID)", same, _call("to_uuid"), _call("UUID"), _call("uuid_text"), default=lambda v: f"UUID({v!r})")
+        return Shape(
+            "string",
+            "UUID",
+            "isinstance(v, UUID)",
+            same,
+            _call("to_uuid"),
+            _call("UUID"),
+            _call("uuid_text"),
+            default=lambda v: f"UUID({v!r})",
+        )
     if pair == ("int", "date"):
-        to, back, test = _call("to_days"), _call("from_days"), "isinstance(v, date) and not isinstance(v, datetime)"
+        to, back, test = (
+            _call("to_days"),
+            _call("from_days"),
+            "isinstance(v, date) and not isinstance(v, datetime)",
+        )
     elif pair in (("int", "time-millis"), ("long", "time-micros")):
-        to, back, test = _call("to_time", _unit(logical)), _call("from_time", _unit(logical)), "isinstance(v, time)"
+        to, back, test = (
+            _call("to_time", _unit(logical)),
+            _call("from_time", _unit(logical)),
+            "isinstance(v, time)",
+        )
     elif kind == "long" and logical in ("timestamp-millis", "timestamp-micros"):
         to, back = _call("to_timestamp", _unit(logical)), _call("from_timestamp", _unit(logical))
         test = "isinstance(v, datetime) and v.tzinfo is not None"
@@ -244,7 +274,7 @@ class SourceWriter:
             values = (of.default(value.get(item["name"], item.get("default"))) for item, _, of in fields)
             return f"{wire}({', '.join(f'f{index}={value}' for index, value in enumerate(values))})"
 
-        shape = Shape(**{**shape.__dict__, "default": default})
+        shape = replace(shape, default=default)
         self._named[name] = shape
         renamed = {f"f{index}": item["name"] for index, (item, _, _) in enumerate(fields)}
         self.lines.append(f"class {wire}(Struct, forbid_unknown_fields=True, kw_only=True, rename={renamed!r}):")
@@ -381,8 +411,15 @@ class SourceWriter:
         null = ["    if v is None:", "        return None"] if is_nullable else []
         lines += [f"def union{number}_from_wire(v):", *null, "    found = []"]
         for index, shape in enumerate(others):
-            lines += [f"    if v.b{index} is not UNSET:", f"        found.append({shape.from_wire(f'v.b{index}')})"]
-        lines += ["    if len(found) != 1:", "        raise ValueError('a union has exactly one branch')", "    return found[0]"]
+            lines += [
+                f"    if v.b{index} is not UNSET:",
+                f"        found.append({shape.from_wire(f'v.b{index}')})",
+            ]
+        lines += [
+            "    if len(found) != 1:",
+            "        raise ValueError('a union has exactly one branch')",
+            "    return found[0]",
+        ]
         order = sorted(range(len(others)), key=lambda index: _rank(others[index]))
         for suffix in ("to_wire", "to_datum"):
             lines += [f"def union{number}_{suffix}(v):", *null]
@@ -423,7 +460,11 @@ def python_name(name: str) -> str:
 def _rank(shape: Shape) -> int:
     """The order in which branches are tried: the particular before the general."""
     general = ("int", "long", "float", "double", "bytes", "string", "array", "map")
-    return general.index(shape.tag) + (0 if shape.test != PLAIN.get(shape.tag, shape).test else 100) if shape.tag in general else -1
+    return (
+        general.index(shape.tag) + (0 if shape.test != PLAIN.get(shape.tag, shape).test else 100)
+        if shape.tag in general
+        else -1
+    )
 
 
 def _union_default(shapes: list[Shape], others: list[Shape], wire: str) -> Callable[[Any], str]:

@@ -60,7 +60,9 @@ class Envelope:
     authorization: str | None = None
 
 
-def read_envelope(properties: Properties, *, needs_actor: bool = True, default_tenant: str = DEFAULT_TENANT) -> Envelope:
+def read_envelope(
+    properties: Properties, *, needs_actor: bool = True, default_tenant: str = DEFAULT_TENANT
+) -> Envelope:
     """The envelope of a message that arrived.
 
     Args:

@@ -37,7 +37,8 @@ def violations(kind: str, current: AvroSchema, released: list[AvroSchema]) -> li
     for version, old in enumerate(released, 1):
         if upcaster_of(current.name, version) is None:
             found += [
-                f"{current.name} can't read messages of version {version}: {reason}" for reason in unreadable(current, old)
+                f"{current.name} can't read messages of version {version}: {reason}"
+                for reason in unreadable(current, old)
             ]
         if kind == "events":
             found += [
@@ -78,10 +79,8 @@ class _Comparison:
             return
         for attribute in LOGICAL:
             if _attribute(reader, attribute) != _attribute(writer, attribute):
-                yield (
-                    f"{path}: {attribute} was {_attribute(writer, attribute)!r} and is {_attribute(reader, attribute)!r}:"
-                    " the same bytes would mean something else"
-                )
+                was, is_now = _attribute(writer, attribute), _attribute(reader, attribute)
+                yield f"{path}: {attribute} was {was!r} and is {is_now!r}: the same bytes would mean something else"
         if read in NAMED:
             yield from self._compare_named(reader, writer, path)
         elif read == "array":
@@ -147,9 +146,9 @@ def _names(definition: Any) -> dict[str, Any]:
 def _look_up(avro: Any, types: Mapping[str, Any]) -> Any:
     if isinstance(avro, str):
         return types.get(avro, avro)
-    if isinstance(avro, dict) and isinstance(cast("dict[str, Any]", avro).get("type"), (dict, list)):
-        return _look_up(cast("dict[str, Any]", avro)["type"], types)
-    return avro
+    if isinstance(avro, dict) and isinstance(inner := cast("dict[str, Any]", avro).get("type"), (dict, list)):
+        return _look_up(inner, types)
+    return cast("Any", avro)
 
 
 def _kind(avro: Any) -> str:

@@ -59,9 +59,7 @@ class PlainCodec(Generic[M]):
         try:
             self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(shape.type)
         except TypeError as error:
-            raise SchemaError(
-                f"{self._name} has no plain JSON form, use Avro JSON instead: {error}"
-            ) from None
+            raise SchemaError(f"{self._name} has no plain JSON form, use Avro JSON instead: {error}") from None
         self._encoder = msgspec.json.Encoder(decimal_format="string")
 
     def decode(self, body: bytes) -> M:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import fastavro
 from psycopg import AsyncConnection
 
 from datapunk.errors import (
@@ -24,6 +22,7 @@ from datapunk.errors import (
     UnsupportedContentType,
 )
 from datapunk.messages import outcome
+from datapunk.messages.binary import SchemaResolutionError, resolve_datum, write_datum
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON, UNFIT, Codec
 from datapunk.messages.generate import FOLDERS
 from datapunk.messages.message import Message
@@ -178,22 +177,17 @@ class Registry:
         upcaster = upcaster_of(type, writer.version)
         try:
             if upcaster is not None:
-                old = fastavro.schemaless_reader(BytesIO(body), writer.codec.schema.parsed, None)
-                stream = BytesIO()
-                fastavro.schemaless_writer(stream, reader.schema.parsed, upcaster(cast("dict[str, Any]", old)))
-                return reader.decode_binary(stream.getvalue())
-            resolved = fastavro.schemaless_reader(BytesIO(body), writer.codec.schema.parsed, reader.schema.parsed)
-            stream = BytesIO()
-            fastavro.schemaless_writer(stream, reader.schema.parsed, cast("dict[str, Any]", resolved))
-        except (*UNFIT, fastavro.read.SchemaResolutionError) as error:
+                old = resolve_datum(body, writer.codec.schema.parsed, None)
+                datum: Any = upcaster(old)
+            else:
+                datum = resolve_datum(body, writer.codec.schema.parsed, reader.schema.parsed)
+            return reader.decode_binary(write_datum(datum, reader.schema.parsed))
+        except (*UNFIT, SchemaResolutionError) as error:
             raise UndecodableMessage(f"{type} version {writer.version}: {error}") from error
-        return reader.decode_binary(stream.getvalue())
 
     async def sync(self, conn: AsyncConnection[Any]) -> None:
         """Put our schemas into the table `schemas`, and learn those that others put there."""
-        rows = [
-            (schema.fingerprint, name, self.versions[name], schema.text) for name, schema in self.current.items()
-        ]
+        rows = [(schema.fingerprint, name, self.versions[name], schema.text) for name, schema in self.current.items()]
         rows += [
             (fingerprint, name, writer.version, writer.codec.schema.text)
             for (name, fingerprint), writer in self._writers.items()
@@ -207,6 +201,4 @@ class Registry:
 
 
 def _unsupported(content_type: str) -> UnsupportedContentType:
-    return UnsupportedContentType(
-        f"content type {content_type!r}: use {AVRO_JSON} (the default) or {AVRO_BINARY}"
-    )
+    return UnsupportedContentType(f"content type {content_type!r}: use {AVRO_JSON} (the default) or {AVRO_BINARY}")

@@ -33,11 +33,7 @@ def ask_rabbitmq(url: str) -> str:
     address = (place.hostname or "127.0.0.1", place.port or (5671 if is_tls else 5672))
     try:
         with socket.create_connection(address, timeout=_ANSWER_WITHIN_S) as plain:
-            stream = (
-                ssl.create_default_context().wrap_socket(plain, server_hostname=address[0])
-                if is_tls
-                else plain
-            )
+            stream = ssl.create_default_context().wrap_socket(plain, server_hostname=address[0]) if is_tls else plain
             stream.sendall(header.ProtocolHeader().marshal())
             start = _receive(stream, commands.Connection.Start)
             # With this capability a wrong password is answered by a reason instead of a cut connection.
@@ -77,9 +73,7 @@ def ask_rabbitmq_management(url: str) -> str:
     finally:
         connection.close()
     if answer.status != 200:
-        raise NotAnswering(
-            f"RabbitMQ's HTTP API at {host}:{place.port} answered {answer.status} {answer.reason}"
-        )
+        raise NotAnswering(f"RabbitMQ's HTTP API at {host}:{place.port} answered {answer.status} {answer.reason}")
     return str(json.loads(body)["rabbitmq_version"])
 
 

@@ -138,9 +138,7 @@ def _free_disk(directory: Path) -> int:
 def _room(name: str, free: int, needed: int, comfortable: int) -> Finding:
     found = f"{free / GIB:.1f} GiB free"
     if free < needed:
-        return Finding(
-            name=name, verdict=Verdict.WRONG, found=found, remedy=f"free {needed / GIB:.0f} GiB at least"
-        )
+        return Finding(name=name, verdict=Verdict.WRONG, found=found, remedy=f"free {needed / GIB:.0f} GiB at least")
     if free < comfortable:
         remedy = f"{comfortable / GIB:.0f} GiB are comfortable"
         return Finding(name=name, verdict=Verdict.DOUBTFUL, found=found, remedy=remedy)

@@ -88,9 +88,7 @@ class ComposeLauncher(Launcher):
             time.sleep(_LOOK_AGAIN_S)
         reader.join()
         if process.returncode != 0:
-            raise PartFailed(
-                "docker compose up failed:\n" + "".join(f"  | {line}" for line in complaints[-12:])
-            )
+            raise PartFailed("docker compose up failed:\n" + "".join(f"  | {line}" for line in complaints[-12:]))
         record = self.current() or StackRecord(launcher=self.name, endpoints=endpoints_of(settings))
         seconds = time.monotonic() - began
         parts = tuple(msgspec.structs.replace(part, seconds=seconds) for part in record.parts)

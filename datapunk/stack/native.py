@@ -119,9 +119,7 @@ class NativeLauncher(Launcher):
             raise StackError(record.error)
         log = log_path(self.directory, SUPERVISOR_LOG)
         last_words = "\n".join(f"  | {line}" for line in last_lines(log, 8))
-        raise StackError(
-            f"the supervisor ended with exit code {process.returncode}\n{last_words}\n  all of it: {log}"
-        )
+        raise StackError(f"the supervisor ended with exit code {process.returncode}\n{last_words}\n  all of it: {log}")
 
 
 def remove_stale_record(directory: Path) -> None:

@@ -73,9 +73,7 @@ def plan_from_settings(directory: Path, settings: Settings, only: Collection[str
         if version is None:
             parts.append(part_from_settings(name, directory, settings, throwaway=False))
             continue
-        addresses = {
-            f"DATAPUNK_{setting.upper()}": str(getattr(settings, setting)) for setting in server.settings
-        }
+        addresses = {f"DATAPUNK_{setting.upper()}": str(getattr(settings, setting)) for setting in server.settings}
         status = PartStatus(name=name, title=server.title, where=addresses[server.variables[0]])
         external.append(msgspec.structs.replace(status, state=PartState.EXTERNAL, version=version))
         endpoints |= addresses
@@ -94,10 +92,7 @@ def plan_on_free_ports(directory: Path, only: Collection[str] = (), *, throwaway
         temporal_ui_url=f"http://{LOOPBACK}:{ui}",
     )
     return Plan(
-        tuple(
-            part_from_settings(name, directory, settings, further, throwaway=throwaway)
-            for name in chosen(only)
-        )
+        tuple(part_from_settings(name, directory, settings, further, throwaway=throwaway) for name in chosen(only))
     )
 
 

@@ -166,7 +166,5 @@ class RabbitMQ(Part):
 def _program() -> Path:
     program = find_program("rabbitmq-server", also_in=SCRIPT_FOLDERS)
     if program is None:
-        raise missing(
-            "RabbitMQ", debian="sudo apt-get install rabbitmq-server", macos="brew install rabbitmq"
-        )
+        raise missing("RabbitMQ", debian="sudo apt-get install rabbitmq-server", macos="brew install rabbitmq")
     return program

@@ -63,9 +63,7 @@ class StackRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_ready(self) -> bool:
         """Whether all parts can be used."""
-        return bool(self.parts) and all(
-            part.state in (PartState.READY, PartState.EXTERNAL) for part in self.parts
-        )
+        return bool(self.parts) and all(part.state in (PartState.READY, PartState.EXTERNAL) for part in self.parts)
 
 
 def save_record(directory: Path, record: StackRecord) -> None:

@@ -68,11 +68,7 @@ class Redis(Part):
             "appendonly": "no" if self.throwaway else "yes",
             "daemonize": "no",
         }
-        return (
-            Command(
-                (str(program), *(word for name, value in options.items() for word in (f"--{name}", value)))
-            ),
-        )
+        return (Command((str(program), *(word for name, value in options.items() for word in (f"--{name}", value)))),)
 
     def ask(self) -> str:
         """See `Part.ask`."""

@@ -58,9 +58,7 @@ def _take(lock: StackLock, directory: Path) -> None:
     deadline = time.monotonic() + GRACE_S
     while not lock.take(_LOOK_AGAIN_S):
         record = load_record(directory)
-        is_alive = (
-            record is not None and record.supervisor is not None and record.supervisor.process() is not None
-        )
+        is_alive = record is not None and record.supervisor is not None and record.supervisor.process() is not None
         # Without a live supervisor, the guard of a killed one may still be stopping its servers.
         if is_alive or time.monotonic() > deadline:
             raise StackError(f"a stack runs in {directory} already: see `datapunk status`")

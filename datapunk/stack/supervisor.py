@@ -48,9 +48,7 @@ class Supervisor:
         on_change: called with the record whenever a part's state changes, from any thread, one at a time.
     """
 
-    def __init__(
-        self, directory: Path, plan: Plan, on_change: Callable[[StackRecord], None] | None = None
-    ) -> None:
+    def __init__(self, directory: Path, plan: Plan, on_change: Callable[[StackRecord], None] | None = None) -> None:
         self._directory = directory
         self._plan = plan
         self._on_change = on_change
@@ -97,9 +95,7 @@ class Supervisor:
         except BaseException as error:
             self.stop()
             if isinstance(error, DatapunkError):
-                save_record(
-                    self._directory, StackRecord(launcher="native", parts=self.record.parts, error=str(error))
-                )
+                save_record(self._directory, StackRecord(launcher="native", parts=self.record.parts, error=str(error)))
             raise
 
     def watch(self, until: threading.Event) -> None:

@@ -64,9 +64,7 @@ class LiveTable:
             return
         for part in record.parts:
             if part.state != before[part.name].state and part.state in (PartState.FAILED, PartState.READY):
-                self._console.print(
-                    Text(f"{part.title}: {part.state.value} {part.detail}", _STYLES[part.state])
-                )
+                self._console.print(Text(f"{part.title}: {part.state.value} {part.detail}", _STYLES[part.state]))
 
     def finish(self, record: StackRecord) -> None:
         """Leave the table as it is now."""

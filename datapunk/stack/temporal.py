@@ -137,9 +137,7 @@ def _installed_program() -> Path | None:
 
 
 def _downloaded_program(downloads: Path) -> Path | None:
-    return next(
-        (path for path in sorted(downloads.glob("temporal*"), reverse=True) if os.access(path, os.X_OK)), None
-    )
+    return next((path for path in sorted(downloads.glob("temporal*"), reverse=True) if os.access(path, os.X_OK)), None)
 
 
 def _download(downloads: Path) -> Path:

@@ -22,5 +22,6 @@ async def connect(database_url: str, *, writer: bool = False) -> AsyncConnection
         database_url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S, prepare_threshold=2
     )
     if writer:
-        await conn.execute(f"set idle_in_transaction_session_timeout = {FROZEN_WRITER_MS}")
+        limit = str(FROZEN_WRITER_MS)
+        await conn.execute("select set_config('idle_in_transaction_session_timeout', %s, false)", (limit,))
     return conn

@@ -33,9 +33,7 @@ async def prune(conn: AsyncConnection[Any], older_than: timedelta) -> int:
     """
     forgotten = 0
     while True:
-        cursor = await conn.execute(
-            statement("prune_inbox"), {"older_than": older_than, "limit": PRUNE_BATCH}
-        )
+        cursor = await conn.execute(statement("prune_inbox"), {"older_than": older_than, "limit": PRUNE_BATCH})
         forgotten += cursor.rowcount
         if cursor.rowcount < PRUNE_BATCH:
             return forgotten

@@ -44,7 +44,8 @@ def migrations() -> list[tuple[str, str]]:
 
 async def _apply(conn: AsyncConnection[Any]) -> list[str]:
     await conn.execute(
-        "create table if not exists migrations (name text primary key, checksum text not null, at timestamptz not null default now())"
+        "create table if not exists migrations "
+        "(name text primary key, checksum text not null, at timestamptz not null default now())"
     )
     cursor = await conn.execute("select name, checksum from migrations")
     applied = dict(await cursor.fetchall())

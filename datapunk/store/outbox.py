@@ -29,7 +29,8 @@ async def unconfirmed(
     """The rows of these shards, oldest first; only those of a certain age where asked."""
     async with conn.cursor(row_factory=args_row(OutboxRow)) as cursor:
         await cursor.execute(
-            statement("query_outbox"), {"module": module, "shards": list(shards), "older_than_s": older_than_s}
+            statement("query_outbox"),
+            {"module": module, "shards": list(shards), "older_than_s": older_than_s},
         )
         return await cursor.fetchall()
 

@@ -75,9 +75,7 @@ async def load_tails(conn: AsyncConnection[Any], wanted: Sequence[tuple[str, str
         return []
     tenants, streams, versions = map(list, zip(*wanted, strict=True))
     async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
-        await cursor.execute(
-            statement("query_tails"), {"tenants": tenants, "streams": streams, "versions": versions}
-        )
+        await cursor.execute(statement("query_tails"), {"tenants": tenants, "streams": streams, "versions": versions})
         return await cursor.fetchall()
 
 

@@ -112,9 +112,7 @@ def _commit(entry: InboxEntry, outcome: Outcome, events: Sequence[RecordedEvent]
 
 
 async def _publication(conn: AsyncConnection[Any], events: Sequence[RecordedEvent]) -> Step:
-    cursor = await conn.execute(
-        statement("count_unconfirmed"), {"positions": [event.position for event in events]}
-    )
+    cursor = await conn.execute(statement("count_unconfirmed"), {"positions": [event.position for event in events]})
     row = await cursor.fetchone()
     if row and row[0]:
         return Step("published", State.WAITING, detail="not confirmed by the broker yet, or only just")
@@ -135,9 +133,7 @@ async def _projections(
         row = rows.get(name)
         reached = int(row["position"] or 0) if row else 0
         if row and reached >= positions[-1]:
-            steps.append(
-                Step("projected", State.DONE, row["updated_at"], is_latest=True, detail=f"into {name}")
-            )
+            steps.append(Step("projected", State.DONE, row["updated_at"], is_latest=True, detail=f"into {name}"))
             continue
         why = "never ran" if row is None else f"is at position {reached}"
         if row and row["is_paused"]:

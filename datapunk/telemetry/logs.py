@@ -55,9 +55,7 @@ def configure(settings: Settings, service: str, stream: TextIO | None = None) ->
     """
     level = LEVELS.get(settings.log_level.lower())
     if level is None:
-        raise ConfigurationError(
-            f"DATAPUNK_LOG_LEVEL is {settings.log_level!r}; choose one of {', '.join(LEVELS)}"
-        )
+        raise ConfigurationError(f"DATAPUNK_LOG_LEVEL is {settings.log_level!r}; choose one of {', '.join(LEVELS)}")
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -48,9 +48,7 @@ COMMANDS_HANDLED = Counter(
 COMMAND_DURATION = Histogram(
     "command_duration_seconds", "From a command's delivery to its reply", ["module"], buckets=FAST_SECONDS
 )
-SHARD_BATCH_SIZE = Histogram(
-    "shard_batch_size", "Commands decided in one transaction", ["module"], buckets=BATCH_SIZES
-)
+SHARD_BATCH_SIZE = Histogram("shard_batch_size", "Commands decided in one transaction", ["module"], buckets=BATCH_SIZES)
 SHARD_BATCH_DURATION = Histogram(
     "shard_batch_seconds",
     "Time of a batch by stage: load, decide, commit, publish, reply",
@@ -58,14 +56,10 @@ SHARD_BATCH_DURATION = Histogram(
     buckets=FAST_SECONDS,
 )
 SHARDS_OWNED = Gauge("shards_owned", "Shards this process owns", ["module"])
-OUTBOX_UNCONFIRMED = Gauge(
-    "outbox_unconfirmed", "Events committed and not yet confirmed by the broker", ["module"]
-)
+OUTBOX_UNCONFIRMED = Gauge("outbox_unconfirmed", "Events committed and not yet confirmed by the broker", ["module"])
 EVENTS_PUBLISHED = Counter("events_published", "Events confirmed by the broker", ["module"])
 DEAD_LETTERS = Counter("dead_letters", "Messages put aside, by reason", ["module", "reason"])
-CACHE_HIT_RATIO = Gauge(
-    "cache_hit_ratio", "Share of look-ups answered from memory, over the last batches", ["cache"]
-)
+CACHE_HIT_RATIO = Gauge("cache_hit_ratio", "Share of look-ups answered from memory, over the last batches", ["cache"])
 QUEUE_DEPTH = Gauge("queue_depth", "Messages ready in a queue", ["queue"])
 
 # --- projections --------------------------------------------------------------------------------------

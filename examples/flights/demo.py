@@ -16,20 +16,20 @@ from typing import Any
 from uuid import UUID, uuid5
 
 import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as Grid
+
 from datapunk.client import Client, Sending
 from datapunk.errors import DatapunkError
 from datapunk.messages.outcome import Status
 from datapunk.messages.registry import Registry
 from datapunk.module import find_modules
 from datapunk.settings import Settings, load_settings
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table as Grid
+from examples.flights.tables import TABLES, Table
 from schemas.lake.commands import AppendRecords, CreateDataset
 from schemas.lake.queries import Dataset, FindRecords, GetDataset, RecordPage
 from schemas.lake.types import Filter, Operator, Order
-
-from examples.flights.tables import TABLES, Table
 
 RECORDS = 1000  # a command
 WINDOW = 16  # commands under way
@@ -141,7 +141,10 @@ async def answer(client: Client, position: int) -> None:
             "The windiest hours at JFK",
             FindRecords(
                 dataset="weather",
-                where=[Filter(field="origin", value='"JFK"'), Filter(field="wind_speed", op=Operator.NOT_NULL)],
+                where=[
+                    Filter(field="origin", value='"JFK"'),
+                    Filter(field="wind_speed", op=Operator.NOT_NULL),
+                ],
                 order=[Order(field="wind_speed", descending=True)],
                 limit=5,
             ),

@@ -58,7 +58,9 @@ class Table:
     def fields(self) -> list[tuple[str, str, bool]]:
         """Name, kind and whether it may be missing, of each column."""
         split = (column.rstrip("?").split(":") for column in self.columns.split())
-        return [(name, kind, column.endswith("?")) for (name, kind), column in zip(split, self.columns.split(), strict=True)]
+        return [
+            (name, kind, column.endswith("?")) for (name, kind), column in zip(split, self.columns.split(), strict=True)
+        ]
 
     @property
     def schema(self) -> str:
@@ -86,7 +88,11 @@ class Table:
     def records(self) -> Iterator[dict[str, Any]]:
         """The rows as records in Avro JSON: a value that may be missing is null or tagged with its type."""
         fields = [
-            (name, KINDS[kind][1], {"text": "string", "number": "double", "time": "long"}.get(kind, kind) if optional else None)
+            (
+                name,
+                KINDS[kind][1],
+                {"text": "string", "number": "double", "time": "long"}.get(kind, kind) if optional else None,
+            )
             for name, kind, optional in self.fields
         ]
         for row in self.rows():

@@ -8,8 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from datapunk.messages.codec import FieldDescription, codec_of_text
 from psycopg.types.json import Jsonb
+
+from datapunk.messages.codec import FieldDescription, codec_of_text
 
 # What is reserved for ourselves starts with an underscore; datasets can't have such fields.
 PARTITION, OFFSET = "_partition", "_offset"

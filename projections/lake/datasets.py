@@ -20,7 +20,8 @@ class Datasets(Projection):
         async with rows.cursor() as cursor:
             await cursor.executemany(
                 """
-                insert into datasets (tenant, id, name, description, schema, key, partitions, indexes, created_at, updated_at)
+                insert into datasets
+                    (tenant, id, name, description, schema, key, partitions, indexes, created_at, updated_at)
                 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
                 """,
                 [
@@ -69,6 +70,7 @@ class Datasets(Projection):
             latest[dataset] = recorded.at
         async with rows.cursor() as cursor:
             await cursor.executemany(
-                "update datasets set records = records + %s, updated_at = greatest(updated_at, %s) where tenant = %s and id = %s",
+                "update datasets set records = records + %s, updated_at = greatest(updated_at, %s) "
+                "where tenant = %s and id = %s",
                 [(count, latest[dataset], *dataset) for dataset, count in added.items()],
             )

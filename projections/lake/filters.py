@@ -6,11 +6,11 @@ from base64 import b64decode
 from typing import Any
 
 import msgspec
-from datapunk import Rejected
 from psycopg import sql
-from schemas.lake.types import Filter, Operator
 
+from datapunk import Rejected
 from projections.lake.columns import Column
+from schemas.lake.types import Filter, Operator
 
 COMPARISONS = {
     Operator.EQ: sql.SQL("="),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from datapunk import Asked, Rejected, answers
+from projections.lake.datasets import Datasets
 from schemas.lake.queries import Dataset, DatasetList, GetDataset, ListDatasets
 from schemas.lake.types import DatasetSummary
-
-from projections.lake.datasets import Datasets
 
 MAX_PAGE = 1000  # datasets
 SUMMARY = "id, name, description, records, partitions, created_at, updated_at"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from datapunk import Asked, Rejected, answers
 from psycopg import DataError, sql
-from schemas.lake.queries import FindRecords, RecordPage
 
+from datapunk import Asked, Rejected, answers
 from projections.lake.columns import OFFSET, PARTITION, Column, columns_of
 from projections.lake.filters import condition
 from projections.lake.paging import Page, SortKey, read_cursor, write_cursor
 from projections.lake.records import Records, table_name
+from schemas.lake.queries import FindRecords, RecordPage
 
 MAX_PAGE = 10_000  # records
 MAX_FILTERS = 20

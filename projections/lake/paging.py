@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from datapunk import Rejected
 from psycopg import sql
-from schemas.lake.queries import FindRecords
 
+from datapunk import Rejected
 from projections.lake.columns import Column
+from schemas.lake.queries import FindRecords
 
 Keys = Sequence[str | None]
 
@@ -99,7 +99,9 @@ def read_cursor(query: FindRecords, cursor: str) -> Keys:
     except (ValueError, msgspec.DecodeError):
         raise Rejected("cursor_invalid", "`after` must be the `next` of an earlier page") from None
     if mark != _mark(query):
-        raise Rejected("cursor_invalid", "`after` comes from another query: dataset, filters and order must be the same")
+        raise Rejected(
+            "cursor_invalid", "`after` comes from another query: dataset, filters and order must be the same"
+        )
     return [None if key is None else str(key) for key in keys]
 
 

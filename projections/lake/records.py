@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from psycopg import sql
+
 from datapunk import Projection, Recorded, Rows, projects
 from datapunk.messages.codec import codec_of_text
-from psycopg import sql
-from schemas.lake.events import DatasetCreated, DatasetDeleted, RecordsAppended
-
 from projections.lake.columns import OFFSET, PARTITION, Column, columns_of
+from schemas.lake.events import DatasetCreated, DatasetDeleted, RecordsAppended
 
 
 def table_name(number: int) -> str:
@@ -81,7 +81,8 @@ class Records(Projection):
 
 def _create_table(table: str, columns: Sequence[Column]) -> sql.Composed:
     fields = [
-        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.sql_type)) for column in columns  # pyright: ignore[reportArgumentType]  # from SQL_TYPES
+        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.sql_type))
+        for column in columns  # pyright: ignore[reportArgumentType]  # from SQL_TYPES
     ]
     return sql.SQL(
         "create table {} ({} integer not null, {} bigint not null, {}, primary key ({}, {})) partition by list ({})"
@@ -97,7 +98,8 @@ def _create_table(table: str, columns: Sequence[Column]) -> sql.Composed:
 async def _look_up(rows: Rows, datasets: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
     tenants, names = zip(*datasets, strict=True)
     cursor = await rows.execute(
-        "select tenant, dataset, number, schema from catalog where (tenant, dataset) in (select * from unnest(%s::text[], %s::text[]))",
+        "select tenant, dataset, number, schema from catalog "
+        "where (tenant, dataset) in (select * from unnest(%s::text[], %s::text[]))",
         (list(tenants), list(names)),
     )
     return {(tenant, dataset): (number, schema) async for tenant, dataset, number, schema in cursor}

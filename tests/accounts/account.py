@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datapunk import Actor, Rejected, applies, handles
-
 from tests.accounts.commands import Deposit, Misbehave, OpenAccount
 from tests.accounts.events import AccountOpened, Deposited, Misbehaved
 

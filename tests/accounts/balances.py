@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from datapunk import Asked, Projection, Recorded, Rejected, Rows, answers, projects
-
 from tests.accounts.events import Deposited
 from tests.accounts.queries import Balance, GetBalance
 

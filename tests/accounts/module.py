@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datapunk import Module
-
 from tests.accounts.account import Account
 from tests.accounts.balances import Balances, get_balance
 

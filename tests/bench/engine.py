@@ -11,13 +11,13 @@ import time
 from uuid import uuid4
 
 import uvloop
+from pamqp import commands as amqp
+
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.broker.topology import command_queue
 from datapunk.settings import Settings, load_settings
 from datapunk.worker import Worker, prepare
-from pamqp import commands as amqp
-
 from tests.bench.trips.module import trips
 
 BODY = (

@@ -9,10 +9,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+
 from datapunk.messages.outcome import Status
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
-
 from tests.accounts.module import accounts
 from tests.raw import RawClient, raw_client
 from tests.working import working
@@ -36,7 +36,9 @@ CASES = {
     "not Avro": Bad("undecodable", "malformed", b"hello"),
     "empty": Bad("undecodable", "truncated", b""),
     "unknown schema fingerprint": Bad(
-        "unknown_schema", "no schema with fingerprint", headers={"actor-id": "a", "schema": "0123456789abcdef"}
+        "unknown_schema",
+        "no schema with fingerprint",
+        headers={"actor-id": "a", "schema": "0123456789abcdef"},
     ),
     "wrong type": Bad("undecodable", "$.cents", b'{"cents":"one"}'),
     "unknown field": Bad("undecodable", "unknown field `euros`", b'{"cents":1,"euros":1}'),

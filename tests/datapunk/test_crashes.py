@@ -6,12 +6,12 @@ import asyncio
 import signal
 
 import pytest
+
 from datapunk.client import Client
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.worker import prepare
-
 from tests.accounts.module import accounts
 from tests.accounts.queries import Balance, GetBalance
 from tests.raw import raw_client
@@ -49,7 +49,9 @@ async def _check(settings: Settings, registry: Registry, sent: list[str], events
 
     await eventually(all_processed, "every command processed")
     async with await connect(settings.database_url) as conn:
-        cursor = await conn.execute("select causation::text, id::text, stream, version, position from events order by position")
+        cursor = await conn.execute(
+            "select causation::text, id::text, stream, version, position from events order by position"
+        )
         stored = await cursor.fetchall()
     # Each command led to exactly one event, and versions have no gap.
     assert sorted(row[0] for row in stored) == sorted(sent)

@@ -161,9 +161,7 @@ async def test_servers_that_are_not_there_are_told(free_port):
     health = Health(
         "test",
         {
-            "postgres": DatabaseCheck(
-                Settings(database_url=f"postgresql://postgres@127.0.0.1:{free_port}/x")
-            ),
+            "postgres": DatabaseCheck(Settings(database_url=f"postgresql://postgres@127.0.0.1:{free_port}/x")),
             "broker": BrokerCheck(Settings(broker_url=f"amqp://guest:guest@127.0.0.1:{free_port}/")),
         },
     )

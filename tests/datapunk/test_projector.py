@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+
 from datapunk import Projection, Recorded, Rows, projects
 from datapunk.client import Client
 from datapunk.errors import ConfigurationError, OwnershipLost, QueryFailed
@@ -16,7 +17,6 @@ from datapunk.rebuild import rebuild
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.store.statements import statement
-
 from tests.accounts.balances import Balances
 from tests.accounts.commands import Deposit
 from tests.accounts.events import Deposited

@@ -6,6 +6,7 @@ import asyncio
 from uuid import uuid4
 
 import pytest
+
 from datapunk.client import Client
 from datapunk.errors import QueryFailed
 from datapunk.messages.outcome import Outcome, Status
@@ -13,7 +14,6 @@ from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.store.read import read_stream
-
 from tests.accounts.commands import Deposit, Misbehave, OpenAccount
 from tests.accounts.module import accounts
 from tests.accounts.queries import Balance, GetBalance
@@ -46,7 +46,11 @@ async def test_a_rejection_is_replied_with_code_message_and_details(settings: Se
     async with working([accounts], settings) as client:
         await client.send(OpenAccount(owner="Ada"), "a")
         outcome = await client.send(OpenAccount(owner="Bob"), "a")
-        assert (outcome.status, outcome.code, outcome.details) == (Status.Rejected, "account_exists", {"owner": "Ada"})
+        assert (outcome.status, outcome.code, outcome.details) == (
+            Status.Rejected,
+            "account_exists",
+            {"owner": "Ada"},
+        )
         with pytest.raises(QueryFailed, match="nothing was ever put into a"):
             await client.ask(GetBalance(account="a"))
 
@@ -76,7 +80,9 @@ async def test_a_command_twice_in_one_batch_happens_once(settings: Settings, reg
             assert (await balance(client, "a", outcomes[0].position)).deposits == 1
 
 
-async def test_commands_to_one_actor_take_effect_in_the_order_they_were_sent(settings: Settings, registry: Registry) -> None:
+async def test_commands_to_one_actor_take_effect_in_the_order_they_were_sent(
+    settings: Settings, registry: Registry
+) -> None:
     async with raw_client(settings) as raw, working([accounts], settings):
         for number in range(300):
             await raw.deposit("a", number)

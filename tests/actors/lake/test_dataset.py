@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from actors.lake.dataset import Dataset
 from datapunk.testing import given
 from schemas.lake.commands import CreateDataset, DeleteDataset, RenameDataset
@@ -31,7 +32,12 @@ def create(**changed: object) -> CreateDataset:
 def test_a_dataset_is_created() -> None:
     command = create(key="station", partitions=2, indexes=["celsius"], description="Hourly.")
     created = DatasetCreated(
-        name="Weather", schema=WEATHER, key="station", partitions=2, indexes=["celsius"], description="Hourly."
+        name="Weather",
+        schema=WEATHER,
+        key="station",
+        partitions=2,
+        indexes=["celsius"],
+        description="Hourly.",
     )
     given(Dataset, id="weather").when(command).then(created).state(key="station", partitions=2)
 

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
+
 from actors.lake.partition import Partition, partition_of
 from datapunk.messages.message import Event
 from datapunk.testing import Given, given
-from hypothesis import given as for_all
-from hypothesis import strategies as st
 from schemas.lake.commands import AppendRecords
 from schemas.lake.events import DatasetCreated, DatasetDeleted, RecordsAppended
 
@@ -57,7 +58,14 @@ def test_a_partition_must_exist(id: str) -> None:
 
 @pytest.mark.parametrize(
     "records",
-    ["", "{}", "[1]", '[{"station":"a"}]', '[{"station":1,"celsius":null}]', '[{"station":"a","celsius":1.5}]'],
+    [
+        "",
+        "{}",
+        "[1]",
+        '[{"station":"a"}]',
+        '[{"station":1,"celsius":null}]',
+        '[{"station":"a","celsius":1.5}]',
+    ],
 )
 def test_all_records_must_fit_the_schema(records: str) -> None:
     partition().when(AppendRecords(records=records)).rejects("record_invalid")

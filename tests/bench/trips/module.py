@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datapunk import Actor, Module, applies, handles
-
 from tests.bench.trips.commands import RecordTrip
 from tests.bench.trips.events import TripRecorded
 

@@ -34,9 +34,7 @@ def test_these_do_not(pattern):
     assert not Pattern(pattern).matches(STREAM, TYPE)
 
 
-@pytest.mark.parametrize(
-    "pattern", ["", "lake..#", "lake.#x", "a b", "é", ".".join("a" * 17), "x" * 101, "lake.\n"]
-)
+@pytest.mark.parametrize("pattern", ["", "lake..#", "lake.#x", "a b", "é", ".".join("a" * 17), "x" * 101, "lake.\n"])
 def test_what_is_no_pattern_is_refused(pattern):
     with pytest.raises(Problem, match="is not a pattern") as problem:
         Pattern(pattern)
@@ -58,9 +56,7 @@ words = st.sampled_from(["lake", "dataset", "DatasetCreated", "other"])
 
 @given(st.lists(words | st.sampled_from(["*", "#"]), min_size=1, max_size=8), words, words, words)
 def test_it_means_what_a_regular_expression_of_the_same_meaning_does(pattern, module, kind, name):
-    expression = "".join(
-        r"(\.\w+)*" if word == "#" else r"\.\w+" if word == "*" else rf"\.{word}" for word in pattern
-    )
+    expression = "".join(r"(\.\w+)*" if word == "#" else r"\.\w+" if word == "*" else rf"\.{word}" for word in pattern)
     expected = re.fullmatch(expression, f".{module}.{kind}.{name}") is not None
     assert Pattern(".".join(pattern)).matches(f"{module}.{kind}/1", f"{module}.{name}") is expected
 

@@ -24,13 +24,9 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     folder.chmod(0o755)  # root's account for Postgres can enter it, too
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DATAPUNK_STACK", "native")
-    for variable in [
-        name for name in os.environ if name.startswith("DATAPUNK_") and name != "DATAPUNK_STACK"
-    ]:
+    for variable in [name for name in os.environ if name.startswith("DATAPUNK_") and name != "DATAPUNK_STACK"]:
         monkeypatch.delenv(variable)
-    endpoints = {
-        name: url for part in plan_on_free_ports(folder).parts for name, url in part.endpoints.items()
-    }
+    endpoints = {name: url for part in plan_on_free_ports(folder).parts for name, url in part.endpoints.items()}
     for server in SERVERS.values():
         for variable in server.variables:
             monkeypatch.setenv(variable, endpoints[variable])

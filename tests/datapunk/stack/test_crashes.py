@@ -48,9 +48,7 @@ def test_a_killed_supervisor_takes_its_servers_along(place: Place) -> None:
 
 @pytest.mark.servers
 @pytest.mark.parametrize("then", ["up", "down"])
-def test_what_a_killed_supervisor_and_guard_left_is_stopped_by_the_next_command(
-    place: Place, then: str
-) -> None:
+def test_what_a_killed_supervisor_and_guard_left_is_stopped_by_the_next_command(place: Place, then: str) -> None:
     place.start("redis", "postgres", *(["rabbitmq"] if then == "down" else []))
     supervisor, processes = place.supervisor(), place.processes()
     guard_of(place).kill()

@@ -48,9 +48,7 @@ def test_up_twice_says_that_it_runs_and_succeeds(place: Place) -> None:
 def test_two_ups_at_once_make_one_stack(place: Place) -> None:
     answers: list[int] = []
     ups = [
-        threading.Thread(
-            target=lambda: answers.append(place.command("up", "-d", "--only", "redis").returncode)
-        )
+        threading.Thread(target=lambda: answers.append(place.command("up", "-d", "--only", "redis").returncode))
         for _ in range(2)
     ]
     for up in ups:
