@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Any
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from datapunk.errors import ReplyTimeout, UnknownMessageType
 from datapunk.messages.message import Answer, Query
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
-from datapunk.projection import Asked, Projection
+from datapunk.projection import Asked, Projection, QueryHandler
 from datapunk.settings import Settings
 from datapunk.store.statements import statement
 
@@ -61,19 +61,32 @@ class Answerer:
         if handler is None:
             raise UnknownMessageType(f"nobody here answers {query.message_type}")
         deadline = monotonic() + timeout_s
-        async with self._pool.connection(timeout=timeout_s) as conn:
-            if after is not None:
-                await wait_for(conn, handler.projections, after, deadline)
+        pause = LOOK_FIRST_S
+        while True:
             try:
-                async with conn.transaction():
-                    await conn.execute("set transaction isolation level repeatable read, read only")
-                    left_ms = max(1, int((deadline - monotonic()) * 1000))
-                    await conn.execute("select set_config('statement_timeout', %s, true)", (str(left_ms),))
-                    return await handler.function(query, Asked(conn, tenant))
+                return await self._try(handler, query, tenant, after, deadline)
             except psycopg.errors.QueryCanceled:
                 raise ReplyTimeout(f"{query.message_type} took longer than {timeout_s:g} s; narrow it down") from None
             except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
                 raise ReplyTimeout(f"the tables behind {query.message_type} don't exist yet; try again") from None
+            except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+                # A connection that broke while it was idle, or Postgres restarting: reading again is harmless.
+                if monotonic() + pause > deadline:
+                    raise ReplyTimeout(f"the database is away: {error}; try again") from None
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LOOK_MOST_S)
+
+    async def _try(
+        self, handler: QueryHandler, query: Query, tenant: str, after: int | None, deadline: float
+    ) -> Answer:
+        async with self._pool.connection(timeout=max(0.0, deadline - monotonic())) as conn:
+            if after is not None:
+                await wait_for(conn, handler.projections, after, deadline)
+            async with conn.transaction():
+                await conn.execute("set transaction isolation level repeatable read, read only")
+                left_ms = max(1, int((deadline - monotonic()) * 1000))
+                await conn.execute("select set_config('statement_timeout', %s, true)", (str(left_ms),))
+                return await handler.function(query, Asked(conn, tenant))
 
 
 async def wait_for(

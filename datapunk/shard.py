@@ -13,8 +13,10 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 
 from datapunk.actor_cache import ActorCache
@@ -37,6 +39,9 @@ from datapunk.telemetry.logs import get_logger
 UNCONFIRMED_BATCHES = 4  # batches published and not yet confirmed; more only add latency
 SWEEP_S = 5.0  # how often confirmed outbox rows are cleared, and forgotten ones looked for, when idle
 RETRY_FIRST_S, RETRY_MOST_S = 0.2, 10.0  # pauses between sessions
+HEALTHY_S = 30.0  # a session that lasted so long starts the pauses anew
+GRACE_S = 20.0  # for the batches under way when told to stop
+AWAY = (BrokerError, psycopg.OperationalError, psycopg.InterfaceError, OSError)  # a server, for now
 
 log = get_logger(__name__)
 
@@ -93,10 +98,12 @@ class ShardEngine:
         """Work until told to stop; then finish the batch under way and give the shards back."""
         pause = RETRY_FIRST_S
         while not stop.is_set():
+            began = monotonic()
             try:
                 await self._session(stop)
-                pause = RETRY_FIRST_S
-            except (BrokerError, OwnershipLost, CommitUncertain, OSError) as error:
+            except (*AWAY, OwnershipLost, CommitUncertain) as error:
+                if monotonic() - began > HEALTHY_S:
+                    pause = RETRY_FIRST_S
                 log.warning("session_ended", module=self._module.name, retry_in_s=pause, detail=str(error))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)
@@ -114,6 +121,7 @@ class ShardEngine:
             stack.push_async_callback(publishing.close)
             intake = await consuming.channel(prefetch=self._settings.prefetch)
             outlet = await publishing.channel(confirms=True)
+            replies = await publishing.channel()  # without confirms: a full reply queue is its owner's trouble
             settler = Settler(
                 self._module.name,
                 self._registry,
@@ -127,7 +135,7 @@ class ShardEngine:
             side = await connect(self._settings.database_url)
             stack.push_async_callback(side.close)
             waiting: asyncio.Queue[Published] = asyncio.Queue(UNCONFIRMED_BATCHES)
-            session = _Session(intake, outlet, settler, side, waiting)
+            session = _Session(intake, outlet, replies, settler, side, waiting)
             tasks: set[asyncio.Task[Any]] = {
                 asyncio.create_task(self._commit_batches(session), name="commit"),
                 asyncio.create_task(self._complete_batches(session), name="complete"),
@@ -139,7 +147,9 @@ class ShardEngine:
                 done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if done == {stopping}:
                     tasks.add(giving := asyncio.create_task(self._give_back(session, set(self._owned))))
-                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    done, _ = await asyncio.wait(tasks, timeout=GRACE_S, return_when=asyncio.FIRST_COMPLETED)
+                    if not done:  # what wasn't acknowledged is delivered again, to whoever comes next
+                        log.warning("stopped_in_the_middle", module=self._module.name, waited_s=GRACE_S)
                     if giving in done:
                         await self._membership.leave()
                 for task in done - {stopping}:
@@ -177,8 +187,8 @@ class ShardEngine:
             published = await session.waiting.get()
             await session.outlet.confirmed(published.tag)
             self._at("after_confirm")
-            self._announcer.bury_returned(session.outlet)
-            self._announcer.reply(session.outlet, published.committed)
+            self._announcer.bury_returned(session.replies, session.outlet)
+            self._announcer.reply(session.replies, published.committed)
             for committed in published.committed:
                 session.settler.confirmed.extend(committed.outbox)
             self._at("before_ack")
@@ -235,6 +245,7 @@ class ShardEngine:
 class _Session:
     intake: Channel
     outlet: Channel
+    replies: Channel
     settler: Settler
     side: AsyncConnection[Any]
     waiting: asyncio.Queue[Published]

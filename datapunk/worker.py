@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
+
+import psycopg
 
 from datapunk.answering import Answerer
 from datapunk.broker.rpc import QueryServer
 from datapunk.broker.topology import apply
 from datapunk.broker.unroutable import UnroutableConsumer
 from datapunk.broker.wake import EventSignal
-from datapunk.errors import OwnershipLost
+from datapunk.errors import ConnectionLost, OwnershipLost
 from datapunk.membership import Membership
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
@@ -26,6 +28,9 @@ from datapunk.shard import ShardEngine, nowhere
 from datapunk.store.connection import connect
 from datapunk.store.migrate import migrate
 from datapunk.telemetry.logs import get_logger
+
+RETRY_S = 1.0  # pause before projections are taken again
+PREPARE_FIRST_S, PREPARE_MOST_S = 0.5, 5.0  # pauses while a server isn't there yet
 
 log = get_logger(__name__)
 
@@ -51,16 +56,23 @@ class Worker:
         modules: which.
         settings: of the process.
         at: told where the shard engines are; tests kill the process there.
+
+    Attributes:
+        prepared: set once Postgres and the broker have all that the modules need.
     """
 
     def __init__(self, modules: Sequence[Module], settings: Settings, at: Callable[[str], None] = nowhere) -> None:
         self._modules = modules
         self._settings = settings
         self._at = at
+        self.prepared = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop, then hand over what this process owns and return."""
-        registry, shards = await prepare(self._modules, self._settings)
+        prepared = await self._prepare(stop)
+        if prepared is None:
+            return
+        registry, shards = prepared
         async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
             unroutable = UnroutableConsumer(self._settings, registry, self._modules)
             group.create_task(unroutable.run(stop))
@@ -80,6 +92,25 @@ class Worker:
             log.info("worker_started", modules=[module.name for module in self._modules])
             await stop.wait()
 
+    async def _prepare(self, stop: asyncio.Event) -> tuple[Registry, dict[str, int]] | None:
+        """What `prepare` returns, however long the servers take to be there; None if told to stop meanwhile."""
+        pause = PREPARE_FIRST_S
+        while not stop.is_set():
+            try:
+                prepared = await prepare(self._modules, self._settings)
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                detail = f"the database can't be reached: {error}; is it up? (`datapunk status`)"
+            except (ConnectionLost, OSError) as error:
+                detail = str(error)
+            else:
+                self.prepared.set()
+                return prepared
+            log.warning("waiting_for_servers", retry_in_s=pause, detail=detail)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+            pause = min(pause * 2, PREPARE_MOST_S)
+        return None
+
 
 class Projectors:
     """The projections of one module that are this process's to keep up to date."""
@@ -96,29 +127,33 @@ class Projectors:
         if not self._classes:
             return
         while not stop.is_set():
-            async with Membership(
-                self._settings, f"{self._module.name}.projections", list(self._classes)
-            ) as membership:
-                ending = asyncio.Event()
-                signal = asyncio.create_task(EventSignal(self._settings, self._module, self._wake_all).run(ending))
-                tasks: set[asyncio.Task[Any]] = {
-                    asyncio.create_task(stop.wait()),
-                    asyncio.create_task(self._follow(membership)),
-                }
-                try:
-                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        task.result()
-                except OwnershipLost as error:
-                    log.warning("projections_lost", module=self._module.name, detail=str(error))
-                finally:
-                    for task in tasks:
-                        task.cancel()
-                    ending.set()
-                    await asyncio.gather(*tasks, signal, return_exceptions=True)
-                    for name in list(self._running):
-                        await self._stop(name)
-                    await membership.leave()
+            try:
+                await self._take_part(stop)
+            except (OwnershipLost, psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
+                log.warning("projections_lost", module=self._module.name, retry_in_s=RETRY_S, detail=str(error))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RETRY_S)
+
+    async def _take_part(self, stop: asyncio.Event) -> None:
+        """Be a member of those who share the projections, until told to stop or taken for dead."""
+        async with Membership(self._settings, f"{self._module.name}.projections", list(self._classes)) as membership:
+            ending = asyncio.Event()
+            signal = asyncio.create_task(EventSignal(self._settings, self._module, self._wake_all).run(ending))
+            tasks: set[asyncio.Task[Any]] = {
+                asyncio.create_task(stop.wait()),
+                asyncio.create_task(self._follow(membership)),
+            }
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                ending.set()
+                await asyncio.gather(*tasks, signal, return_exceptions=True)
+                for name in list(self._running):
+                    await self._stop(name)
 
     async def _follow(self, membership: Membership) -> None:
         async for change in membership.changes():

@@ -18,7 +18,7 @@ from datapunk.settings import Settings, load_settings
 from datapunk.store.connection import connect
 from datapunk.store.migrate import migrate
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.own_stack", "tests.servers"]
 
 
 def _admin_url() -> str:

@@ -19,7 +19,7 @@ from datapunk.stack.asking import SERVERS, ask_server
 from datapunk.stack.lock import is_locked
 from datapunk.stack.record import PartState
 from datapunk.stack.running import running_stack
-from tests.datapunk.stack.place import Place, is_over, nothing, wait_until
+from tests.own_stack import Place, is_over, nothing, wait_until
 
 pytestmark = pytest.mark.servers
 

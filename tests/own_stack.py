@@ -1,20 +1,26 @@
-"""A working folder with a stack of its own, and what tests ask it."""
+"""A working folder with a stack of its own, as a pytest plugin: for tests that start, stop or kill servers."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import pytest
 
+from datapunk.stack.asking import SERVERS
 from datapunk.stack.native import NativeLauncher
-from datapunk.stack.record import StackRecord, load_record
+from datapunk.stack.plan import plan_on_free_ports
+from datapunk.stack.processes import marked
+from datapunk.stack.record import PartState, PartStatus, StackRecord, load_record
 
 WITHIN_S = 30
 
@@ -53,6 +59,23 @@ class Place:
         found = [process for process in roots if process is not None]
         return [*found, *(child for process in found for child in process.children(recursive=True))]
 
+    def part(self, name: str) -> PartStatus:
+        """How one part is."""
+        record = load_record(self.directory)
+        assert record is not None
+        return next(part for part in record.parts if part.name == name)
+
+    def kill(self, name: str) -> None:
+        """kill -9 of a server; the supervisor starts it again."""
+        restarts = self.part(name).restarts
+        psutil.Process(self.part(name).processes[-1].pid).kill()
+
+        def is_back() -> bool:
+            part = self.part(name)
+            return part.restarts > restarts and part.state is PartState.READY
+
+        wait_until(is_back)
+
     def supervisor(self) -> psutil.Process:
         record = load_record(self.directory)
         assert record is not None
@@ -76,3 +99,23 @@ def is_over(process: psutil.Process) -> bool:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """A fresh working folder, entered, with every server's setting on a free port."""
+    folder = Path(tempfile.mkdtemp(prefix="datapunk-stack-"))
+    folder.chmod(0o755)  # root's account for Postgres can enter it, too
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DATAPUNK_STACK", "native")
+    for variable in [name for name in os.environ if name.startswith("DATAPUNK_") and name != "DATAPUNK_STACK"]:
+        monkeypatch.delenv(variable)
+    endpoints = {name: url for part in plan_on_free_ports(folder).parts for name, url in part.endpoints.items()}
+    for server in SERVERS.values():
+        for variable in server.variables:
+            monkeypatch.setenv(variable, endpoints[variable])
+    place = Place(folder, NativeLauncher(folder / ".datapunk"))
+    yield place
+    place.launcher.stop()
+    assert marked(place.directory) == []
+    shutil.rmtree(folder)
