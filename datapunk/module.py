@@ -76,7 +76,10 @@ def find_modules(names: Iterable[str] | None = None) -> dict[str, Module]:
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
         if names is not None and point.name not in names:
             continue
-        module = point.load()
+        try:
+            module = point.load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigurationError(f"module {point.name} ({point.value}) can't be imported: {error}") from error
         if not isinstance(module, Module):
             raise ConfigurationError(f"entry point {point.name} ({point.value}) is not a datapunk.module.Module")
         found[module.name] = module

@@ -159,13 +159,23 @@ def _modules(root: Path) -> list[Path]:
     ]
 
 
+def _import_name(folder: Path) -> str:
+    """The import name of a folder: from the outermost of the packages that it's in."""
+    folder = folder.resolve()
+    names = [folder.name]
+    for parent in folder.parents:
+        if not (parent / "__init__.py").exists():
+            break
+        names.append(parent.name)
+    return ".".join(reversed(names))
+
+
 def _texts(root: Path) -> dict[Path, str]:
     """What every generated file should contain."""
     texts: dict[Path, str] = {}
-    package = ".".join(root.parts)
     for folder in _modules(root):
-        texts.update(generate(folder, f"{package}.{folder.name}"))
-    if OWN.is_relative_to(Path.cwd()):  # only in our own repository
+        texts.update(generate(folder, _import_name(folder)))
+    if Path.cwd() / "datapunk" / "messages" == OWN:  # only in our own repository
         own: Any = sorted((OWN / "schemas").glob("*.avsc"))
         texts.update({OWN / f"{file.stem.lower()}.py": generate_single(file, "datapunk") for file in own})
     return texts
