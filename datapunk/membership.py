@@ -1,10 +1,10 @@
 """Who is alive, and whose share is what: shards, projections, and whatever else has one owner at a time.
 
-Members beat in Postgres. Each computes all shares from the list of the living (`datapunk.shares`) and takes a
-lease on its own items as they become free: an owner lets go of an item only when it has finished with it, and a
-dead owner's leases are free once it has been silent for `member_timeout_s` by the database's clock. An owner
-that couldn't beat for so long counts itself as dead. A process that is frozen can't notice: that's what
-optimistic concurrency and conditional checkpoints are for.
+Members beat in Postgres. Each computes all shares from the list of members (`datapunk.shares`) and takes a lease
+on its own items as they become free: an owner lets go of an item only when it has finished with it, and a member
+that has been silent for `member_timeout_s`, by the database's clock, is struck off by the others, which ends its
+leases. An owner that couldn't beat for so long, by its own clock, counts itself as dead. A process that is frozen
+can't notice: that's what optimistic concurrency and conditional checkpoints are for. See docs/adr/0006.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Collection
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Coroutine
 from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
@@ -30,6 +29,8 @@ from datapunk.store.statements import statement
 from datapunk.telemetry.logs import get_logger
 
 log = get_logger(__name__)
+
+_AWAY = (psycopg.Error, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Membership:
         self._items = sorted(items)
         self._owned: set[str] = set()
         self._asked: set[str] = set()
+        self._given_up: set[str] = set()
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
         self._beating: asyncio.Task[None] | None = None
         self._last_beat = monotonic()
@@ -72,6 +74,7 @@ class Membership:
         self._conn: AsyncConnection[Any] | None = None
 
     async def __aenter__(self) -> Membership:
+        self._last_beat = monotonic()
         async with self._database:
             await self._join()
         self._beating = asyncio.create_task(self._beat_for_ever(), name=f"beat {self._group}")
@@ -86,19 +89,26 @@ class Membership:
         """What changes from now on, starting with what is owned already."""
         self._changes = asyncio.Queue()
         self._asked.clear()
+        self._given_up.clear()
         if self._owned:
             yield Change(gained=frozenset(self._owned))
         while True:
             yield await self._changes.get()
 
     async def release(self, item: str) -> None:
-        """Let somebody else have an item; call it when nothing is under way with it any more."""
-        self._owned.discard(item)
-        self._asked.discard(item)
-        async with self._database:
-            with suppress(psycopg.OperationalError, OSError):  # else it lapses with our next silence
-                conn = await self._connected()
-                await conn.execute(statement("release_leases"), self._named(items=[item]))
+        """Let somebody else have an item; call it when nothing is under way with it any more.
+
+        What is released unasked isn't taken again before `changes` is called anew: whoever does so is about to leave.
+        """
+        if item not in self._asked:
+            self._given_up.add(item)
+        try:
+            await self._bounded(self._release(item), self._settings.member_timeout_s)
+        except _AWAY as error:  # the next heartbeat that gets through gives it back
+            log.warning("release_failed", group=self._group, item=item, detail=str(error))
+        finally:
+            self._owned.discard(item)
+            self._asked.discard(item)
 
     async def leave(self) -> None:
         """Stop beating and give everything back; others needn't wait for the silence."""
@@ -108,40 +118,55 @@ class Membership:
         await asyncio.gather(self._beating, return_exceptions=True)
         self._beating = None
         self._owned.clear()
-        async with self._database:
-            with suppress(psycopg.OperationalError, OSError):
-                conn = await self._connected()
-                await conn.execute(statement("leave_group"), self._named())
-            if self._conn is not None:
-                await self._conn.close()
+        try:
+            await self._bounded(self._leave(), self._settings.member_timeout_s)
+        except _AWAY as error:  # it lapses with our silence
+            log.warning("leave_failed", group=self._group, detail=str(error))
+        await self._drop_connection()
 
     async def _beat_for_ever(self) -> None:
         while True:
             try:
-                async with self._database, asyncio.timeout(self._settings.member_timeout_s):
-                    await self._beat()
-            except (psycopg.Error, OSError, TimeoutError) as error:
+                await self._bounded(self._beat(), self._patience())
+            except _AWAY as error:
                 log.warning("beat_failed", group=self._group, detail=str(error))
                 await self._drop_connection()
                 silence = monotonic() - self._last_beat
-                if self._owned and silence > self._settings.member_timeout_s:
+                # The next heartbeat would come too late to be sure.
+                if self._owned and silence + self._settings.heartbeat_s > self._settings.member_timeout_s:
                     self._lose(f"no heartbeat reached the database for {silence:.1f} s")
             await asyncio.sleep(self._settings.heartbeat_s)
 
+    def _patience(self) -> float:
+        """How long a heartbeat may take, in seconds: an owner must know before others count it as dead."""
+        left = self._last_beat + self._settings.member_timeout_s - monotonic()
+        return left if self._owned and left > 0 else self._settings.member_timeout_s
+
     async def _beat(self) -> None:
-        conn = await self._connected()
-        began = monotonic()
-        cursor = await conn.execute(statement("beat"), self._named())
-        if cursor.rowcount == 0:
-            if self._owned:
-                self._lose("this process was silent for so long that others count it as dead")
-            await self._join()
+        async with self._database:
+            conn = await self._connected()
+            began = monotonic()
+            cursor = await conn.execute(statement("beat"), self._named())
+            if cursor.rowcount == 0:
+                if self._owned:
+                    self._lose("this process was silent for so long that others count it as dead")
+                await self._join()
+            await self._settle_shares(conn)
+            self._last_beat = began
+
+    async def _settle_shares(self, conn: AsyncConnection[Any]) -> None:
+        """Take what is ours and free; ask for what we own and somebody else should have."""
+        await conn.execute(statement("bury_silent_members"), self._named())
         cursor = await conn.execute(statement("owned_leases"), self._named())
         leased = {row[0] for row in await cursor.fetchall()}
         if self._owned - leased:
             self._lose(f"somebody else took {', '.join(sorted(self._owned - leased))}")
-        cursor = await conn.execute(statement("alive_members"), self._named())
+        cursor = await conn.execute(statement("query_members"), self._named())
         share = shares([row[0] for row in await cursor.fetchall()], self._items).get(self.id, set())
+        share -= self._given_up
+        leftover = leased - self._owned - share
+        if leftover:  # released or lost here, and the database wasn't told
+            await conn.execute(statement("release_leases"), self._named(items=sorted(leftover)))
         wanted = share - self._owned
         if wanted:
             cursor = await conn.execute(statement("acquire_leases"), self._named(items=sorted(wanted)))
@@ -153,7 +178,6 @@ class Membership:
         if surplus:
             self._asked |= surplus
             self._changes.put_nowait(Change(release=surplus))
-        self._last_beat = began
 
     def _lose(self, reason: str) -> None:
         self._owned.clear()
@@ -165,7 +189,35 @@ class Membership:
         description = f"{socket.gethostname()}:{os.getpid()}"
         await conn.execute(statement("join_group"), self._named(description=description))
         await conn.execute(statement("insert_leases"), self._named(items=self._items))
-        await conn.execute(statement("forget_dead_members"), self._named())
+
+    async def _release(self, item: str) -> None:
+        async with self._database:
+            self._owned.discard(item)  # not sooner: a heartbeat in between would take it again
+            conn = await self._connected()
+            await conn.execute(statement("release_leases"), self._named(items=[item]))
+
+    async def _leave(self) -> None:
+        async with self._database:
+            conn = await self._connected()
+            await conn.execute(statement("leave_group"), self._named())
+
+    async def _bounded(self, act: Coroutine[Any, Any, None], limit_s: float) -> None:
+        """Do something with the database, within a limit, even if the server says nothing at all.
+
+        Raises:
+            TimeoutError: if it took longer; the connection is closed then.
+        """
+        task = asyncio.create_task(act)
+        try:
+            await asyncio.wait({task}, timeout=limit_s)
+        finally:
+            if not task.done():
+                await self._drop_connection()  # first: a cancelled query waits for the server's answer
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if task.cancelled():
+            raise TimeoutError(f"the database didn't answer within {limit_s:.1f} s")
+        task.result()
 
     async def _connected(self) -> AsyncConnection[Any]:
         if self._conn is None or self._conn.closed:

@@ -1,2 +1,0 @@
-delete from members
-where group_name = %(group)s and beat_at < now() - 100 * make_interval(secs => %(timeout_s)s)

@@ -1,0 +1,1 @@
+select id from members where group_name = %(group)s

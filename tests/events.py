@@ -1,0 +1,26 @@
+"""Events for tests of the store: what is in them doesn't matter there."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+from datapunk.store.append import AppendBatch
+from datapunk.store.events import EventData, InboxEntry
+
+OWNER = UUID(int=7)
+
+
+def event(stream: str, version: int, *, type: str = "test.Happened", data: bytes = b"", tenant: str = "t") -> EventData:
+    """One event of a stream."""
+    return EventData(tenant, stream, version, type, uuid4(), "fingerprint", data, uuid4(), {"k": "v"})
+
+
+def entry(id: UUID, *, stream: str = "s", versions: tuple[int, int] | None = None, reply: bytes = b"ok") -> InboxEntry:
+    """The record of one processed command."""
+    first, last = versions or (None, None)
+    return InboxEntry(id, "t", "test.Do", stream, b"hash", reply, first, last)
+
+
+def batch(*events: EventData, **more: object) -> AppendBatch:
+    """A batch of one module, all from shard 0."""
+    return AppendBatch("test", OWNER, events, [0] * len(events), **more)  # type: ignore[arg-type]
