@@ -1,31 +1,27 @@
-"""Our engine, end to end: commands consumed → decided → durable → events published with confirms → acknowledged.
+"""Ours: commands consumed → decided → durable → events published with confirms → acknowledged, one process.
 
-Run by `tests.bench.run`, or alone: `python -m tests.bench.engine 20000`.
+A contestant of `test_end_to_end.py`; alone: `python -m tests.bench.engine 20000` with servers in the settings.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from uuid import uuid4
 
 import uvloop
 from pamqp import commands as amqp
+from prometheus_client import REGISTRY
 
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
-from datapunk.broker.topology import command_queue
 from datapunk.settings import Settings, load_settings
 from datapunk.worker import Worker, prepare
+from tests.bench.contest import ACTORS, BODY, EVENTS_QUEUE, show, wanted
 from tests.bench.trips.module import trips
 
-BODY = (
-    b'{"trip":"t-1","carrier":"UA","origin":"EWR","dest":"IAH","delay":11.5,"distance":1400,'
-    b'"cancelled":false,"tail":{"string":"N14228"}}'
-)
-ACTORS = 1000
-EVENTS_QUEUE = "bench.events"
+FILL = 500  # commands a write
+HANDLED = ("commands_handled_total", {"module": "trips", "type": "trips.RecordTrip", "outcome": "accepted"})
 
 
 async def fill(settings: Settings, commands: int) -> None:
@@ -33,10 +29,9 @@ async def fill(settings: Settings, commands: int) -> None:
     link = await Link.open(settings.broker_url, name="bench.fill")
     channel = await link.channel(confirms=True)
     await channel.ask(amqp.Queue.Declare(queue=EVENTS_QUEUE, durable=True, arguments={"x-queue-type": "quorum"}))
-    await channel.ask(amqp.Queue.Purge(queue=EVENTS_QUEUE))
     await channel.ask(amqp.Queue.Bind(queue=EVENTS_QUEUE, exchange="trips.events", routing_key="#"))
-    for start in range(0, commands, 500):
-        for number in range(start, min(start + 500, commands)):
+    for start in range(0, commands, FILL):
+        for number in range(start, min(start + FILL, commands)):
             channel.publish(
                 "trips.commands",
                 "trips.RecordTrip",
@@ -53,55 +48,25 @@ async def fill(settings: Settings, commands: int) -> None:
     await link.close()
 
 
-async def left(settings: Settings, shards: int) -> int:
-    """Commands not yet acknowledged (ready ones: what is being handled isn't counted by the broker)."""
-    link = await Link.open(settings.broker_url, name="bench.count")
-    channel = await link.channel()
-    total = 0
-    for shard in range(shards):
-        answer = await channel.ask(amqp.Queue.Declare(queue=command_queue("trips", shard), passive=True))
-        total += answer.message_count  # type: ignore[attr-defined]
-    await link.close()
-    return total
-
-
 async def measure(commands: int) -> float:
-    """Commands a second."""
+    """Seconds from the start of the worker to the last batch's acknowledgement."""
     settings = load_settings()
     await prepare([trips], settings)
     await fill(settings, commands)
-    stop = asyncio.Event()
-    handled = 0
-    done = asyncio.Event()
-    began = 0.0
+    stop, done = asyncio.Event(), asyncio.Event()
 
     def at(point: str) -> None:
-        nonlocal began
-        if point == "before_commit" and not began:
-            began = time.perf_counter()
-
-    worker = Worker([trips], settings, at)
-    from datapunk.announcing import Announcer
-
-    original = Announcer.reply
-
-    def reply(self: Announcer, channel: object, committed: list) -> None:  # type: ignore[type-arg]
-        nonlocal handled
-        original(self, channel, committed)  # type: ignore[arg-type]
-        handled += sum(len(batch.decided.replies) for batch in committed)
-        if handled >= commands:
+        if point == "before_ack" and (REGISTRY.get_sample_value(*HANDLED) or 0) >= commands:
             done.set()
 
-    Announcer.reply = reply  # type: ignore[method-assign,assignment]
-    running = asyncio.create_task(worker.run(stop))
-    start = time.perf_counter()
+    began = time.perf_counter()
+    running = asyncio.create_task(Worker([trips], settings, at).run(stop))
     await done.wait()
-    elapsed = time.perf_counter() - (began or start)
-    Announcer.reply = original  # type: ignore[method-assign]
+    took_s = time.perf_counter() - began
     stop.set()
     await running
-    return commands / elapsed
+    return took_s
 
 
 if __name__ == "__main__":
-    print(f"{uvloop.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)):,.0f} commands/s")
+    show(uvloop.run(measure(wanted())))
