@@ -239,11 +239,21 @@ async def test_a_release_that_the_database_missed_is_made_up_for(
     settings: Settings, connection: AsyncConnection[Any]
 ) -> None:
     async with Membership(settings, GROUP, ["item"]) as membership:
-        changes = membership.changes()
-        await anext(changes)
+        await anext(membership.changes())
         async with connection.transaction():
-            await connection.execute("lock table leases in access exclusive mode")
-            await membership.release("item")
+            await connection.execute("lock table leases in exclusive mode")
+            releasing = asyncio.create_task(membership.release("item"))
+
+            async def is_cut_off() -> bool:
+                await connection.execute("select pg_stat_clear_snapshot()")
+                cursor = await connection.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
+                    " and wait_event_type = 'Lock' and query like 'update leases set owner = null%'"
+                )
+                return cursor.rowcount > 0
+
+            await eventually(is_cut_off, "the release waits, and is cut off")
+            await releasing
 
         async def is_free() -> bool:
             cursor = await connection.execute("select owner from leases where item = 'item'")
