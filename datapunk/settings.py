@@ -30,6 +30,13 @@ class Settings(BaseSettings):
 
     http_host: str = Field("127.0.0.1", description="address of the HTTP facade")
     http_port: int = Field(8088, ge=1, le=65535, description="port of the HTTP facade")
+    probe_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="port of /health and /metrics of a process without the facade; none: they aren't served. "
+        "Of several workers each has its own: this one, the next, …",
+    )
 
     default_tenant: str = Field("default", description="the tenant of messages that name none")
     shards: int = Field(8, ge=1, le=256, description="queues a module's commands are spread over, when first declared")

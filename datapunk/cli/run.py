@@ -5,21 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 import uvloop
 
 from datapunk import background
-from datapunk.errors import ConfigurationError
+from datapunk.errors import ConfigurationError, DatapunkError
 from datapunk.module import find_modules
 from datapunk.settings import Settings, load_settings
 
-RESTART_FIRST_S, RESTART_MOST_S = 1.0, 30.0  # pauses before a worker that died is started again
+if TYPE_CHECKING:
+    from datapunk.worker import Worker
+
 CRASH_VARIABLE = "DATAPUNK_CRASH_AT"  # for tests: <point>[:<nth time>], see `crash_at`
+PROBE_PORT_VARIABLE = "DATAPUNK_PROBE_PORT"
 
 
 def run(
@@ -31,8 +33,14 @@ def run(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="In the background; `datapunk down` stops it.")
     ] = False,
+    is_supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
-    """Run modules: handle their commands, keep their projections, answer their queries. Ctrl-C stops cleanly."""
+    """Run modules: handle their commands, keep their projections, answer their queries. Ctrl-C stops cleanly.
+
+    With --http, /health and /metrics are there, too, on DATAPUNK_HTTP_PORT. Without it they are on
+    DATAPUNK_PROBE_PORT if that is set. Of several workers the first has the facade, and worker 0, 1, 2 … its
+    probes on DATAPUNK_PROBE_PORT plus 0, 1, 2 …
+    """
     settings = load_settings()
     names = modules or sorted(find_modules())
     if not names:
@@ -44,11 +52,11 @@ def run(
         typer.echo(f"{', '.join(names)}: running as process {pid}, logging to {log}; stop with: datapunk down")
         return
     if workers > 1:
-        raise typer.Exit(_supervise(names, workers, http))
-    uvloop.run(_run(names, settings, http))
+        raise typer.Exit(uvloop.run(_supervise(names, settings, workers, http)))
+    uvloop.run(_run(names, settings, http, is_supervised))
 
 
-async def _run(names: list[str], settings: Settings, http: bool) -> None:
+async def _run(names: list[str], settings: Settings, http: bool, is_supervised: bool) -> None:
     from datapunk.telemetry import logs, metrics, traces
     from datapunk.worker import Worker
 
@@ -60,13 +68,47 @@ async def _run(names: list[str], settings: Settings, http: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop_or_leave, stop)
+    if is_supervised:
+        loop.add_reader(sys.stdin.fileno(), _stop_when_left, stop)
     modules = list(find_modules(names).values())
-    async with asyncio.TaskGroup() as group:
-        group.create_task(Worker(modules, settings, crash_at()).run(stop))
-        if http:
-            from datapunk.http.server import serve
+    worker = Worker(modules, settings, crash_at())
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(worker.run(stop))
+            if http:
+                from datapunk.http.server import serve
 
-            group.create_task(serve(settings, modules, stop))
+                group.create_task(serve(settings, modules, stop, prepared=worker.prepared))
+            elif settings.probe_port is not None:
+                group.create_task(_serve_probes(service, settings, settings.probe_port, worker, stop))
+    except BaseExceptionGroup as failed:
+        raise _cause(failed) from failed
+    finally:
+        await asyncio.to_thread(traces.shutdown)
+
+
+async def _serve_probes(service: str, settings: Settings, port: int, worker: Worker, stop: asyncio.Event) -> None:
+    from datapunk.health import BrokerCheck, DatabaseCheck, Health
+    from datapunk.http.server import serve_probes
+
+    health = Health(service, {"postgres": DatabaseCheck(settings), "broker": BrokerCheck(settings)})
+    async with health.checking(), asyncio.TaskGroup() as group:
+        starting = group.create_task(_tell_started(health.started, worker.prepared))
+        await serve_probes(health, settings.http_host, port, stop)
+        starting.cancel()
+
+
+async def _tell_started(started: Callable[[], None], prepared: asyncio.Event) -> None:
+    await prepared.wait()
+    started()
+
+
+def _cause(failed: BaseException) -> BaseException:
+    """What to tell of the things that failed at once: an error of ours says what to do, so it goes first."""
+    while isinstance(failed, BaseExceptionGroup):
+        parts: tuple[BaseException, ...] = cast("BaseExceptionGroup[BaseException]", failed).exceptions
+        failed = next((part for part in map(_cause, parts) if isinstance(part, DatapunkError)), parts[0])
+    return failed
 
 
 def _stop_or_leave(stop: asyncio.Event) -> None:
@@ -76,46 +118,25 @@ def _stop_or_leave(stop: asyncio.Event) -> None:
     stop.set()
 
 
-def _supervise(names: list[str], workers: int, http: bool) -> int:
-    """Run worker processes and start those again that die, until told to stop."""
-    command = [sys.executable, "-m", "datapunk.cli.main", "run", *names]
-    running: dict[int, subprocess.Popen[bytes]] = {}
-    is_stopping = False
+def _stop_when_left(stop: asyncio.Event) -> None:
+    """The supervisor has ended without a word: a worker doesn't outlive it."""
+    if not os.read(sys.stdin.fileno(), 1):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stop.set()
 
-    def stop(number: int, frame: object) -> None:
-        nonlocal is_stopping
-        is_stopping = True
-        for process in running.values():
-            process.send_signal(signal.SIGTERM)
 
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    pause = RESTART_FIRST_S
+async def _supervise(names: list[str], settings: Settings, workers: int, http: bool) -> int:
+    from datapunk.cli.workers import Workers
+    from datapunk.telemetry import logs
 
-    def start(index: int) -> None:
-        # A session of its own: Ctrl-C reaches the supervisor only, which passes it on once.
-        extra = ["--http"] if http and index == 0 else []
-        running[index] = subprocess.Popen([*command, *extra], start_new_session=True)  # noqa: S603  # ourselves
-
-    for index in range(workers):
-        start(index)
-    while running:
-        for index, process in list(running.items()):
-            try:
-                process.wait(timeout=0.2)
-            except subprocess.TimeoutExpired:
-                continue
-            del running[index]
-            if not is_stopping:
-                typer.echo(
-                    f"worker {index} ended with {process.returncode}; starting it again in {pause:g} s",
-                    err=True,
-                )
-                signal.sigtimedwait([], pause)
-                pause = min(pause * 2, RESTART_MOST_S)
-                if not is_stopping:
-                    start(index)
-    return 0
+    logs.configure(settings, "supervisor")
+    command = ["-m", "datapunk.cli.main", "run", *names, "--supervised"]
+    commands = [[*command, "--http"] if http and index == 0 else command for index in range(workers)]
+    probe_port = settings.probe_port
+    environments = [
+        {} if probe_port is None else {PROBE_PORT_VARIABLE: str(probe_port + index)} for index in range(workers)
+    ]
+    return await Workers(commands, environments).run()
 
 
 def crash_at() -> Callable[[str], None]:

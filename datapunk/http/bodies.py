@@ -34,13 +34,8 @@ async def read_message(request: Request, type: MessageType, registry: Registry) 
     raise UnsupportedContentType(f"{content_type!r} is not accepted; send one of {', '.join(CONTENT_TYPES)}")
 
 
-def write_message(request: Request, message: Message, type: MessageType, registry: Registry) -> Response:
-    """A response with a message, in the content type that the caller accepts.
-
-    Raises:
-        Problem: 406 if the caller accepts none of ours.
-    """
-    content_type = _accepted(request.headers.get("accept", "*/*"))
+def write_message(message: Message, type: MessageType, content_type: str, registry: Registry) -> Response:
+    """A response with a message, in one of our content types."""
     is_plain = content_type == plain.CONTENT_TYPE
     body = type.plain.encode(message) if is_plain else registry.encode(message, content_type)
     return Response(body, media_type=content_type, headers={"Schema": type.fingerprint, "Vary": "Accept"})
@@ -51,7 +46,13 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
     return Response(msgspec.json.encode(value), status, headers, plain.CONTENT_TYPE)
 
 
-def _accepted(header: str) -> str:
+def accepted_type(request: Request) -> str:
+    """The one of our content types that the caller likes best.
+
+    Raises:
+        Problem: 406 if the caller accepts none of ours.
+    """
+    header = request.headers.get("accept", "*/*")
     ranges: list[tuple[float, str]] = []
     for part in header.split(","):
         media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
+from datapunk.errors import BrokerError
 from datapunk.http.bodies import json_response, read_message
 from datapunk.http.envelopes import actor_id_of, message_id_of, tenant_of
 from datapunk.http.facade import TheFacade
 from datapunk.http.outcomes import outcome_response
-from datapunk.http.problems import Problem
+from datapunk.http.problems import Problem, problem_of
 from datapunk.messages.catalogue import Kind
 from datapunk.messages.message import Command
 from datapunk.messages.outcome import Outcome
@@ -37,18 +38,23 @@ async def send_command(
     message_id = message_id_of(request, tenant)
     command = await read_message(request, message_type, facade.registry)
     assert isinstance(command, Command)  # its type was found among commands
-    answer = await facade.client.send(
-        command,
-        actor_id,
-        tenant=tenant,
-        message_id=message_id,
-        correlation_id=request.state.correlation_id,
-        wait=wait is not None,
-        timeout_s=wait,
-    )
+    links = links_of(message_id)
+    try:
+        answer = await facade.client.send(
+            command,
+            actor_id,
+            tenant=tenant,
+            message_id=message_id,
+            correlation_id=request.state.correlation_id,
+            wait=wait is not None,
+            timeout_s=wait,
+        )
+    except BrokerError as error:  # it may have arrived all the same: the id is what the caller asks or tries again by
+        problem = problem_of(error)
+        problem.members |= {"id": str(message_id), "links": links}
+        raise problem from error
     if isinstance(answer, Outcome):
         return outcome_response(answer)
-    links = links_of(message_id)
     body = {"id": str(message_id), "type": type, "actor_id": actor_id, "status": "sent", "links": links}
     return json_response(body, 202, {"Location": links["outcome"]})
 

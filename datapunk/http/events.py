@@ -19,6 +19,7 @@ from datapunk.http.envelopes import tenant_of
 from datapunk.http.facade import SERVICE, Facade, TheFacade
 from datapunk.http.pattern import Pattern
 from datapunk.http.problems import Problem
+from datapunk.http.queries import MOST_POSITION
 from datapunk.messages.catalogue import Kind
 from datapunk.messages.shown import cloud_event
 from datapunk.store.events import RecordedEvent
@@ -27,7 +28,6 @@ from datapunk.telemetry import logs, metrics
 MOST_STREAMS = 500  # open at a time, a process
 STUCK_S = 30.0  # a client that takes nothing for so long is left
 RETRY_MS = 2000  # how long a browser waits before it reconnects
-MOST_POSITION = 2**63 - 1
 
 router = APIRouter()
 log = logs.get_logger(__name__)

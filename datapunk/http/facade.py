@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from datapunk.client import Client
 from datapunk.errors import BrokerError, ConnectionLost
 from datapunk.health import BrokerCheck, DatabaseCheck, Health
+from datapunk.http.problems import Problem
 from datapunk.http.tail import EventTail
 from datapunk.messages.catalogue import Catalogue
 from datapunk.messages.registry import Registry
@@ -35,10 +36,12 @@ class Facade:
     Args:
         settings: where the servers are, and the limits.
         modules: whose messages are offered.
+        prepared: set once the servers have what the modules need; None: they have it already.
     """
 
-    def __init__(self, settings: Settings, modules: Sequence[Module]) -> None:
+    def __init__(self, settings: Settings, modules: Sequence[Module], prepared: asyncio.Event | None = None) -> None:
         self.settings = settings
+        self.prepared = prepared or _already()
         self.registry = Registry.of(modules)
         self.catalogue = Catalogue(self.registry, modules)
         self.pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
@@ -70,9 +73,9 @@ class Facade:
         """Hold the connections for as long as the block runs."""
         await self.pool.open(wait=False)
         reaching = [asyncio.create_task(self._connect()), asyncio.create_task(self._learn_schemas())]
+        reaching.append(asyncio.create_task(self._start()))
         try:
             async with self.health.checking():
-                self.health.started()
                 yield self
         finally:
             for task in reaching:
@@ -84,7 +87,12 @@ class Facade:
                     await self._client.__aexit__(None, None, None)
             await self.pool.close()
 
+    async def _start(self) -> None:
+        await self.prepared.wait()
+        self.health.started()
+
     async def _connect(self) -> None:
+        await self.prepared.wait()
         pause = RETRY_FIRST_S
         while True:
             client = Client(self.settings, self.registry)
@@ -99,6 +107,7 @@ class Facade:
 
     async def _learn_schemas(self) -> None:
         """Events were written with schemas of other times: the table `schemas` has them."""
+        await self.prepared.wait()
         pause = RETRY_FIRST_S
         while True:
             try:
@@ -112,8 +121,17 @@ class Facade:
                 return
 
 
+def _already() -> asyncio.Event:
+    event = asyncio.Event()
+    event.set()
+    return event
+
+
 def _facade(request: Request) -> Facade:
-    return cast(Facade, request.app.state.facade)
+    facade = cast(Facade, request.app.state.facade)
+    if not facade.prepared.is_set():
+        raise Problem(503, "starting", "the database and the broker are being prepared; try again")
+    return facade
 
 
 TheFacade = Annotated[Facade, Depends(_facade)]

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi import Query as Parameter
 from starlette.datastructures import QueryParams
 
-from datapunk.http.bodies import read_message, write_message
+from datapunk.http.bodies import accepted_type, read_message, write_message
 from datapunk.http.envelopes import tenant_of
 from datapunk.http.facade import Facade, TheFacade
 from datapunk.http.problems import Problem
@@ -23,11 +23,12 @@ from datapunk.messages.plain import holds_json
 
 RESERVED = frozenset({"after_position", "timeout", "tenant"})  # parameters that aren't fields
 MOST_TIMEOUT_S = 60.0
+MOST_POSITION = 2**63 - 1
 TEXT_LOGICAL = frozenset({"uuid", "date", "decimal"})
 
 router = APIRouter()
 
-AfterPosition = Annotated[int | None, Parameter(ge=0)]
+AfterPosition = Annotated[int | None, Parameter(ge=0, le=MOST_POSITION)]
 Timeout = Annotated[float | None, Parameter(alias="timeout", gt=0, le=MOST_TIMEOUT_S)]
 
 
@@ -62,6 +63,7 @@ async def ask_with_body(
 async def _answer(
     request: Request, facade: Facade, query: Query, after_position: int | None, timeout_s: float | None
 ) -> Response:
+    content_type = accepted_type(request)
     answer = await facade.client.ask(
         query,
         tenant=tenant_of(request, facade.settings.default_tenant),
@@ -69,7 +71,7 @@ async def _answer(
         correlation_id=request.state.correlation_id,
         timeout_s=timeout_s or facade.settings.query_timeout_s,
     )
-    return write_message(request, answer, facade.catalogue.find(answer.message_type, Kind.ANSWER), facade.registry)
+    return write_message(answer, facade.catalogue.find(answer.message_type, Kind.ANSWER), content_type, facade.registry)
 
 
 def query_of_parameters(type: MessageType, parameters: QueryParams) -> bytes:

@@ -31,6 +31,7 @@ async def serve(
     modules: Sequence[Module],
     stop: asyncio.Event,
     *,
+    prepared: asyncio.Event | None = None,
     origins: Sequence[str] = (),
     listening: asyncio.Future[int] | None = None,
 ) -> None:
@@ -40,13 +41,14 @@ async def serve(
         settings: where to listen (port 0: a free one), and where the servers are.
         modules: whose messages are offered.
         stop: set to stop.
+        prepared: set once the servers have what the modules need: until then it's not ready; None: they have it.
         origins: web origins that may call from a browser (CORS); by default none.
         listening: told the port once it's open.
 
     Raises:
         ConfigurationError: if the address can't be listened at.
     """
-    facade = Facade(settings, modules)
+    facade = Facade(settings, modules, prepared)
     app = create_app(facade, origins=origins)
     async with facade.running():
         await run_app(
@@ -142,7 +144,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise ConfigurationError(
             f"can't listen at {host}:{port}: {error.strerror or error}; "
-            "stop what does, or choose another port with DATAPUNK_HTTP_PORT"
+            "stop what does, or choose another port with DATAPUNK_HTTP_PORT (or DATAPUNK_PROBE_PORT)"
         ) from None
     listener.setblocking(False)
     return listener
