@@ -179,9 +179,11 @@ class Client:
         headers: dict[str, Any] = {"actor-id": actor_id}
         reply = self._expect_reply(id, wait)
         try:
-            await self._publish(
-                f"{module}.commands", command, id, tenant, headers, correlation_id, wait, persistent=True
-            )
+            with traces.span(f"publish {command.message_type}", kind=traces.PRODUCER) as span:
+                span.set("messaging.message.id", str(id))
+                await self._publish(
+                    f"{module}.commands", command, id, tenant, headers, correlation_id, wait, persistent=True
+                )
             if reply is None:
                 return id
             message = await self._wait(reply, timeout_s or COMMAND_TIMEOUT_S, f"command {id}")
@@ -257,8 +259,11 @@ class Client:
         reply = self._expect_reply(id, True)
         assert reply is not None  # asked for
         try:
-            await self._publish(f"{module}.queries", query, id, tenant, headers, correlation_id, True, persistent=False)
-            message = await self._wait(reply, timeout + 0.5, f"query {query.message_type}")
+            with traces.span(f"ask {query.message_type}", kind=traces.CLIENT):
+                await self._publish(
+                    f"{module}.queries", query, id, tenant, headers, correlation_id, True, persistent=False
+                )
+                message = await self._wait(reply, timeout + 0.5, f"query {query.message_type}")
         finally:
             self._waiting.pop(str(id), None)
         if message.type == Outcome.message_type:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from time import time_ns
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -15,6 +16,7 @@ from datapunk.messages.message import Event
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
 from datapunk.store.events import EventData, InboxEntry
+from datapunk.telemetry import traces
 
 BINARY = "application/avro"
 
@@ -100,6 +102,7 @@ class Decider:
         decided.refused.append(Refused(incoming.delivery, incoming.envelope, "command_id_reused", message))
 
     def _decide_one(self, incoming: Incoming, actor: Actor, decided: Decided) -> Reply | None:
+        began_ns = time_ns() if traces.is_on() else 0
         try:
             events = actor.decide(incoming.command)
             encoded = [self._registry.encode(event, BINARY) for event in events]
@@ -109,9 +112,13 @@ class Decider:
             except Exception as error:  # its message or details are no text
                 decided.refused.append(_poison(incoming, error))
                 return None
+            finally:
+                _trace(incoming, began_ns, rejection.code)
         except Exception as error:
+            _trace(incoming, began_ns, "handler_failed", repr(error))
             decided.refused.append(_poison(incoming, error))
             return None
+        _trace(incoming, began_ns, "accepted")
         first = actor.version + 1
         metadata = _metadata(incoming)
         tenant, stream = incoming.address
@@ -195,12 +202,29 @@ def _poison(incoming: Incoming, error: Exception) -> Refused:
     )
 
 
+def _trace(incoming: Incoming, began_ns: int, outcome: str, error: str | None = None) -> None:
+    """A span of the decision; what follows from the command follows from it."""
+    if began_ns:
+        incoming.traceparent = traces.record(
+            f"decide {incoming.envelope.type}",
+            incoming.traceparent,
+            began_ns,
+            kind=traces.CONSUMER,
+            attributes={
+                "messaging.message.id": str(incoming.id),
+                "datapunk.actor": incoming.address[1],
+                "datapunk.outcome": outcome,
+            },
+            error=error,
+        )
+
+
 def _metadata(incoming: Incoming) -> dict[str, str]:
     envelope = incoming.envelope
     metadata = {"received_at": incoming.received_at.isoformat()}
     for name, value in (
-        ("correlation_id", envelope.correlation_id),
-        ("traceparent", envelope.traceparent),
+        ("correlation_id", envelope.flow_id or envelope.correlation_id),
+        ("traceparent", incoming.traceparent),
         ("tracestate", envelope.tracestate),
         ("app_id", envelope.app_id),
         ("user_id", envelope.user_id),

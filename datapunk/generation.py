@@ -43,11 +43,13 @@ class Generation:
     position: int
     version: int
 
-    async def apply(self, conn: AsyncConnection[Any], registry: Registry, limit: int) -> tuple[Generation, int]:
+    async def apply(
+        self, conn: AsyncConnection[Any], registry: Registry, limit: int
+    ) -> tuple[Generation, list[RecordedEvent]]:
         """Apply the next events, at most `limit`, in one transaction with the checkpoint.
 
         Returns:
-            The generation as it is then, and how many events were applied; at the end of history the position
+            The generation as it is then, and the events that were applied; at the end of history the position
             stays as it was.
 
         Raises:
@@ -56,11 +58,11 @@ class Generation:
         types = [event.message_type for event in self.projection.handlers]
         events, reached = await read_all(conn, self.position, limit, types=types)
         if reached == self.position:
-            return self, 0
+            return self, []
         async with conn.transaction():
             await self.move(conn, reached)
             await self.write(conn, registry, events)
-        return replace(self, position=reached), len(events)
+        return replace(self, position=reached), events
 
     async def move(self, conn: AsyncConnection[Any], reached: int) -> None:
         """Move the checkpoint, which fences off whoever else believes to own it."""

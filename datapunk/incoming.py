@@ -15,6 +15,7 @@ from datapunk.messages.envelope import Envelope, read_envelope
 from datapunk.messages.message import Command
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
+from datapunk.telemetry import traces
 
 Address = tuple[str, str]  # tenant, stream
 
@@ -26,6 +27,7 @@ class Incoming:
     Attributes:
         address: whose stream it's for.
         digest: tells a retry of the same command from another one under its id.
+        traceparent: of the span in which it was decided; until then its sender's.
     """
 
     delivery: Delivery
@@ -36,6 +38,7 @@ class Incoming:
     id: UUID
     digest: bytes
     received_at: datetime
+    traceparent: str | None = None
 
 
 @dataclass(slots=True)
@@ -92,6 +95,7 @@ class Intake:
             envelope.id,
             _digest(envelope, delivery.body),
             datetime.now(UTC),
+            traces.traceparent_of({"traceparent": envelope.traceparent}),
         )
 
 

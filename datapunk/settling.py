@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
 from datapunk.store.append import AppendBatch, append
 from datapunk.store.inbox import lookup_many
-from datapunk.telemetry import metrics
+from datapunk.telemetry import metrics, traces
 from datapunk.telemetry.logs import get_logger
 
 CONFLICTS_BEARABLE = 20  # in a row; more mean that somebody else keeps writing these streams
@@ -182,6 +182,7 @@ class Settler:
         shards = [self._shard_of(source) for source in decided.sources]
         clearing = list(self.confirmed)
         self._at("before_commit")
+        began_ns = time_ns() if traces.is_on() else 0
         self._is_committing = True
         result = await append(
             conn,
@@ -197,6 +198,9 @@ class Settler:
         )
         self._is_committing = False
         self._at("after_commit")
+        if began_ns:
+            for source in {id(source): source for source in decided.sources}.values():
+                traces.record(f"commit {source.envelope.type}", source.traceparent, began_ns)
         del self.confirmed[: len(clearing)]
         committed.positions, committed.outbox, committed.at = result.positions, result.outbox, result.at
         for reply in decided.replies:

@@ -41,6 +41,8 @@ class Envelope:
         traceparent: W3C trace context.
         tracestate: W3C trace context.
         authorization: of the person behind it.
+        flow_id: what its events carry as correlation id, by the header `correlation-id`: for a sender whose replies
+            need another one. None means `correlation_id`.
     """
 
     id: UUID
@@ -58,6 +60,7 @@ class Envelope:
     traceparent: str | None = None
     tracestate: str | None = None
     authorization: str | None = None
+    flow_id: str | None = None
 
 
 def read_envelope(
@@ -100,6 +103,7 @@ def read_envelope(
         _text(headers, "traceparent"),
         _text(headers, "tracestate"),
         _text(headers, "authorization"),
+        _text(headers, "correlation-id"),
     )
 
 
