@@ -6,6 +6,7 @@ Each function raises ValueError (or a subclass) for a value that the type can't 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -99,15 +100,16 @@ def decimal_to_bytes(value: Any, precision: int, scale: int, size: int | None) -
     sign, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)  # it's finite
     shift = exponent + scale
-    unscaled = int("".join(map(str, digits)))
-    if shift < 0:
-        unscaled, rest = divmod(unscaled, 10**-shift)
-        if rest:
-            raise ValueError(f"{value} has more than {scale} digits after the point")
+    if not value:
+        unscaled = 0
+    elif value.adjusted() >= precision - scale:  # before anything is computed: 1E+999999999 is a decimal, too
+        raise ValueError(f"a decimal has more than {precision} digits")
+    elif shift < 0:
+        if -shift >= len(digits) or any(digits[shift:]):
+            raise ValueError(f"a decimal has more than {scale} digits after the point")
+        unscaled = int("".join(map(str, digits[:shift])))
     else:
-        unscaled *= 10**shift
-    if len(str(unscaled)) > precision:
-        raise ValueError(f"{value} has more than {precision} digits")
+        unscaled = int("".join(map(str, digits))) * 10**shift
     if sign:
         unscaled = -unscaled
     length = size or (unscaled + (unscaled < 0)).bit_length() // 8 + 1
@@ -184,3 +186,61 @@ def to_uuid(value: Any) -> UUID:
 def uuid_text(value: Any) -> str:
     """A UUID as text."""
     return str(to_uuid(value))
+
+
+def uuid_bytes(value: Any) -> bytes:
+    """A UUID as its 16 bytes."""
+    return to_uuid(value).bytes
+
+
+def uuid_from_bytes(data: bytes) -> UUID:
+    """The reverse."""
+    return UUID(bytes=data)
+
+
+def from_wire(value: Any, kind: str, attributes: Mapping[str, Any]) -> Any:
+    """The Python value of a logical type, from Avro JSON; other types' values as they are.
+
+    Args:
+        value: of the primitive type under it, checked.
+        kind: that type.
+        attributes: of the schema: its `logicalType`, `precision`, `scale`.
+    """
+    logical = attributes.get("logicalType")
+    unit = MILLISECOND if str(logical).endswith("millis") else MICROSECOND
+    match logical:
+        case "uuid":
+            return UUID(value) if kind == "string" else UUID(bytes=text_to_bytes(value))
+        case "decimal":
+            return bytes_to_decimal(text_to_bytes(value), attributes["precision"], attributes["scale"])
+        case "date":
+            return from_days(value)
+        case "time-millis" | "time-micros":
+            return from_time(value, unit)
+        case "timestamp-millis" | "timestamp-micros":
+            return from_timestamp(value, unit)
+        case "local-timestamp-millis" | "local-timestamp-micros":
+            return from_local_timestamp(value, unit)
+        case _:
+            return value
+
+
+def to_null(value: Any) -> None:
+    """Nothing."""
+    if value is not None:
+        raise ValueError(f"{value!r} is not null")
+
+
+def to_bytes(value: Any) -> bytes:
+    """Bytes."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(cast("bytes", value))
+    raise ValueError(f"{value!r} is not bytes")
+
+
+def to_fixed(value: Any, size: int) -> bytes:
+    """Exactly `size` bytes."""
+    data = to_bytes(value)
+    if len(data) != size:
+        raise ValueError(f"{len(data)} bytes where the type has {size}")
+    return data

@@ -1,8 +1,9 @@
 """Codecs: one message class or record schema to and from Avro JSON and Avro binary.
 
-Compiled once for each schema. Avro JSON is the encoding of the Avro 1.12 specification: unions are tagged,
-bytes are text in ISO 8859-1, logical types are written as the primitives under them. Stricter than that
-where a value couldn't be stored or read elsewhere: no NaN or infinities, no NUL in strings, no unknown fields.
+Compiled once for each schema (docs/adr/0004-compiled-codecs.md). Avro JSON is the encoding of the Avro 1.12
+specification: unions are tagged, bytes are text in ISO 8859-1, logical types are written as the primitives under
+them. Stricter than that where a value couldn't be stored or read elsewhere: no NaN or infinities, no NUL in
+strings, no unknown fields, no record within itself more than 64 deep.
 """
 
 from __future__ import annotations
@@ -10,17 +11,16 @@ from __future__ import annotations
 import itertools
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Generic, NoReturn, TypeVar, cast
 
-import fastavro
 import msgspec
 
 from datapunk.errors import UndecodableMessage, UnencodableMessage
-from datapunk.messages.binary import read_datum, write_datum
-from datapunk.messages.codec_source import SourceWriter, binary_schema
+from datapunk.messages.codec_source import SourceWriter
 from datapunk.messages.schema import AvroSchema, parse_text
 
 M = TypeVar("M")
@@ -36,10 +36,10 @@ from typing import Annotated, Any, ClassVar
 from uuid import UUID
 from msgspec import Meta, Struct, UNSET, UnsetType, field
 from datapunk.messages.avro_values import *
-from datapunk.messages.avro_values import MILLISECOND, MICROSECOND
+from datapunk.messages.binary_values import *
 """
 
-# What a value that doesn't fit can raise in the conversions below: fastavro and the value functions.
+# What a value that doesn't fit can raise in compiled code and the value functions.
 UNFIT = (
     ValueError,
     TypeError,
@@ -84,25 +84,17 @@ class Codec(Generic[M]):
     def __init__(self, schema: AvroSchema, classes: Mapping[str, type[Any]] | None = None) -> None:
         self.schema = schema
         _ = schema.parsed  # raises SchemaError if it isn't valid
-        writer = SourceWriter(classes or {})
-        shape = writer.shape(schema.definition)
-        # msgspec resolves annotations in the module of a class, so this must be one.
-        module = types.ModuleType(f"datapunk.messages.compiled_{next(_numbers)}")
-        sys.modules[module.__name__] = module
-        module.__dict__.update(writer.used)
-        source = "from __future__ import annotations\n" + PRELUDE + "\n".join(writer.lines)
-        exec(compile(source, module.__name__, "exec"), module.__dict__)  # noqa: S102  # ours; names are checked
-        names = module.__dict__
-        self._wire = names[shape.hint]
-        self._from_wire = names[shape.from_wire("").partition("(")[0]]
-        self._to_wire = names[shape.to_wire("").partition("(")[0]]
-        self._from_datum = names[shape.from_datum("").partition("(")[0]]
-        self._to_datum = names[shape.to_datum("").partition("(")[0]]
-        self._from_wire_fields = names[shape.from_wire("").partition("(")[0] + "_fields"]
-        self._to_wire_fields = names[shape.to_wire("").partition("(")[0] + "_fields"]
-        self._json_decode = msgspec.json.Decoder(self._wire).decode
+        writer = SourceWriter(classes or {}, schema.normal.is_recursive)
+        shape = writer.shape(schema.normal.root)
+        with _compiled(writer) as names:
+            wire = names[shape.hint]
+            self._json_decode = msgspec.json.Decoder(wire).decode
+            self._json_decode_array = msgspec.json.Decoder(list[wire]).decode
+        self._read, self._write = names[_function(shape.read("")[0])], names[_function(shape.write("")[0])]
+        from_wire, to_wire = _function(shape.from_wire("")), _function(shape.to_wire(""))
+        self._from_wire, self._to_wire = names[from_wire], names[to_wire]
+        self._from_wire_fields, self._to_wire_fields = names[f"{from_wire}_fields"], names[f"{to_wire}_fields"]
         self._json_encode = msgspec.json.Encoder().encode
-        self._binary_schema = fastavro.parse_schema(binary_schema(schema.definition), named_schemas={}, _force=True)
 
     def decode_json(self, body: bytes) -> M:
         """From Avro JSON.
@@ -155,9 +147,12 @@ class Codec(Generic[M]):
             UndecodableMessage: if it's cut off, too long, or not of this schema.
         """
         try:
-            return self._from_datum(read_datum(body, self._binary_schema, self.schema.name))
-        except (*UNFIT, RecursionError, MemoryError) as error:
+            message, end = self._read(body, 0)
+        except (*UNFIT, RecursionError) as error:
             self._refuse(error)
+        if end != len(body):
+            raise UndecodableMessage(f"{self.schema.name}: {len(body) - end} bytes are left over after the record")
+        return message
 
     def encode_binary(self, message: M) -> bytes:
         """As Avro binary.
@@ -165,17 +160,19 @@ class Codec(Generic[M]):
         Raises:
             UnencodableMessage: if a value doesn't fit the schema.
         """
+        parts: list[bytes] = []
         try:
-            return write_datum(self._to_datum(message), self._binary_schema)
+            self._write(message, parts.append)
         except (*UNFIT, RecursionError) as error:
             raise UnencodableMessage(self._explain(message, self._to_wire_fields, error)) from error
+        return b"".join(parts)
 
     @cached_property
     def fields(self) -> tuple[FieldDescription, ...]:
         """The record's fields in order."""
         from datapunk.messages.field_types import describe_fields
 
-        return describe_fields(self.schema.definition)
+        return describe_fields(self.schema)
 
     def _decode_wires(self, body: bytes) -> list[Any]:
         try:
@@ -185,10 +182,6 @@ class Codec(Generic[M]):
         if b"\\u0000" in body:
             _refuse_nul(wires, "$", self.schema.name)
         return wires
-
-    @cached_property
-    def _json_decode_array(self) -> Any:
-        return msgspec.json.Decoder(list[self._wire]).decode
 
     def _refuse(self, error: BaseException) -> NoReturn:
         if isinstance(error, RecursionError):
@@ -215,9 +208,27 @@ class Codec(Generic[M]):
         return f"{self.schema.name}: {error!r}"
 
 
-def compile_codec(schema: AvroSchema, classes: Mapping[str, type[Any]] | None = None) -> Codec[Any]:
-    """A codec for a schema; for a message class use `Registry.codec`."""
-    return Codec(schema, classes)
+@contextmanager
+def _compiled(writer: SourceWriter) -> Generator[dict[str, Any]]:
+    """Run the source, and give the names it defines. Of a schema nothing is in it but what the grammar allows.
+
+    msgspec looks a class's annotations up in its module, once: only for as long as that takes is it among
+    `sys.modules`, and afterwards a codec goes when nobody uses it any more.
+    """
+    module = types.ModuleType(f"datapunk.messages.compiled_{next(_numbers)}")
+    module.__dict__.update(writer.used)
+    source = "from __future__ import annotations\n" + PRELUDE + "\n".join(writer.lines)
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(source, module.__name__, "exec"), module.__dict__)  # noqa: S102
+        yield module.__dict__
+    finally:
+        del sys.modules[module.__name__]
+
+
+def _function(call: str) -> str:
+    """The name of the function that is called in a statement or an expression."""
+    return call.rpartition("= ")[2].partition("(")[0]
 
 
 @lru_cache(maxsize=1024)

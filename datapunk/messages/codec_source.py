@@ -1,199 +1,22 @@
-"""Turns an Avro schema into Python source that converts values: what `datapunk.messages.codec` compiles.
+"""Turns a schema into Python source that converts values: what `datapunk.messages.codec` compiles.
 
-Three forms of a value meet here. *Python*: message classes, enums, datetimes, Decimals. *Wire*: msgspec structs
-laid out like Avro's JSON encoding (unions are structs with one field a branch, bytes are text). *Datum*: plain
-dicts of Avro primitives, as fastavro reads and writes them in binary. For each type of a schema this module
-writes the four conversions between Python and the other two; msgspec then does the parsing in C.
+For each record, wide union, enum, array and map this writes a class or functions; what a single type is like in
+each form is in `datapunk.messages.codec_shapes`. Names of records, fields and symbols get into the source: they're
+those of a schema in normal form, checked by `datapunk.messages.grammar`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from keyword import iskeyword
 from typing import Any, cast
 
-from datapunk.errors import SchemaError
-from datapunk.messages.schema import full_name
+from datapunk.messages import codec_shapes as shapes
+from datapunk.messages.binary_values import MAX_NESTING
+from datapunk.messages.codec_shapes import PLAIN, Convert, Shape, Statements, indented, same
+from datapunk.messages.python_names import python_name
 
-Avro = Any
-Convert = Callable[[str], str]
-
-
-def same(expression: str) -> str:
-    """No conversion."""
-    return expression
-
-
-def _call(function: str, *arguments: object) -> Convert:
-    tail = "".join(f", {argument}" for argument in arguments)
-    return lambda expression: f"{function}({expression}{tail})"
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How one type is written in each form: source text.
-
-    Attributes:
-        tag: its name as a branch of a union.
-        hint: the msgspec type of its wire form.
-        test: whether a Python value is of this type (an expression on `v`), to choose a union's branch.
-        default: the source of a default in wire form, from its JSON value.
-    """
-
-    tag: str
-    hint: str
-    test: str
-    from_wire: Convert = same
-    to_wire: Convert = same
-    from_datum: Convert = same
-    to_datum: Convert = same
-    default: Callable[[Any], str] = repr
-    is_record: bool = False
-
-
-def branch_record(union: int, branch: int) -> str:
-    """The record that stands for a branch in fastavro's eyes: of one field, which leaves the bytes as they are.
-
-    fastavro tells which branch it read only for records.
-    """
-    return f"datapunk.union{union}_branch{branch}"
-
-
-def binary_schema(avro: Avro) -> Avro:
-    """The schema as fastavro gets it: without logical types, and with branches of wide unions made records."""
-    return _Binary().of(avro)
-
-
-class _Binary:
-    def __init__(self) -> None:
-        self._unions = 0
-        self._records: dict[str, bool] = {}  # full name of each named type, and whether it's a record
-
-    def of(self, avro: Avro, space: str = "") -> Avro:
-        if isinstance(avro, list):
-            return self._union(cast("list[Avro]", avro), space)
-        if isinstance(avro, str):
-            return avro if avro in PLAIN else self._full(avro, space)
-        node: dict[str, Any] = {key: value for key, value in cast("dict[str, Any]", avro).items() if key not in DROPPED}
-        kind = node.get("type")
-        if kind in ("record", "error", "enum", "fixed"):
-            name = node["name"] = full_name(node, space)
-            node.pop("namespace", None)
-            self._records[name] = kind in ("record", "error")
-            space = name.rpartition(".")[0]
-            if self._records[name]:
-                node["fields"] = [
-                    {"name": item["name"], "type": self.of(item["type"], space)} for item in node["fields"]
-                ]
-        elif kind == "array":
-            node["items"] = self.of(node["items"], space)
-        elif kind == "map":
-            node["values"] = self.of(node["values"], space)
-        elif not (isinstance(kind, str) and kind in PLAIN):
-            return self.of(kind, space)
-        return node
-
-    def _full(self, name: str, space: str) -> str:
-        return name if name in self._records or not space else f"{space}.{name}"
-
-    def _union(self, branches: list[Avro], space: str) -> Avro:
-        # Numbered after its parts, as SourceWriter does.
-        made = [self.of(branch, space) for branch in branches]
-        others = [branch for branch in made if branch != "null"]
-        if not others:
-            return made
-        self._unions += 1
-        if len(others) == 1:
-            return made
-        number, indexes = self._unions, iter(range(len(others)))
-        return [branch if branch == "null" else self._wrap(branch, number, next(indexes)) for branch in made]
-
-    def _wrap(self, branch: Avro, union: int, index: int) -> Avro:
-        node: Any = branch
-        name = node.get("name") if isinstance(branch, dict) else branch
-        if self._records.get(str(name)):
-            return node
-        value: dict[str, Any] = {"name": "v", "type": branch}
-        return {"type": "record", "name": branch_record(union, index), "fields": [value]}
-
-
-DROPPED = frozenset({"logicalType", "precision", "scale", "default", "aliases", "doc"})
-
-
-def _unit(logical: str) -> str:
-    return "MILLISECOND" if logical.endswith("millis") else "MICROSECOND"
-
-
-INT_HINT = "Annotated[int, Meta(ge=-2147483648, le=2147483647)]"
-LONG_HINT = "Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)]"
-FLOAT_HINT = "Annotated[float, Meta(ge=-3.4028234663852886e38, le=3.4028234663852886e38)]"
-
-
-def _checked(tag: str, hint: str, test: str, check: str, default: Callable[[Any], str] = repr) -> Shape:
-    """A primitive that is the same in each form, once it's known to fit."""
-    return Shape(tag, hint, test, to_wire=_call(check), to_datum=_call(check), default=default)
-
-
-def _float_default(value: Any) -> str:
-    return repr(float(value))
-
-
-PLAIN = {
-    "null": Shape("null", "None", "v is None"),
-    "boolean": _checked("boolean", "bool", "isinstance(v, bool)", "to_boolean"),
-    "int": _checked("int", INT_HINT, "type(v) is int and -2147483648 <= v <= 2147483647", "to_int"),
-    "long": _checked("long", LONG_HINT, "type(v) is int", "to_long"),
-    "float": _checked("float", FLOAT_HINT, "type(v) in (int, float)", "to_float", _float_default),
-    "double": _checked("double", "float", "type(v) in (int, float)", "to_double", _float_default),
-    "string": _checked("string", "str", "isinstance(v, str)", "to_string"),
-    "bytes": Shape(
-        "bytes",
-        "str",
-        "isinstance(v, bytes)",
-        _call("text_to_bytes"),
-        _call("bytes_to_text"),
-        same,
-        _call("bytes"),
-    ),
-}
-
-
-def _logical(kind: str, logical: str) -> Shape | None:
-    hint = {"int": INT_HINT, "long": LONG_HINT}.get(kind, "")
-    pair = (kind, logical)
-    if pair == ("string", "uuid"):
-        return Shape(
-            "string",
-            "UUID",
-            "isinstance(v, UUID)",
-            same,
-            _call("to_uuid"),
-            _call("UUID"),
-            _call("uuid_text"),
-            default=lambda v: f"UUID({v!r})",
-        )
-    if pair == ("int", "date"):
-        to, back, test = (
-            _call("to_days"),
-            _call("from_days"),
-            "isinstance(v, date) and not isinstance(v, datetime)",
-        )
-    elif pair in (("int", "time-millis"), ("long", "time-micros")):
-        to, back, test = (
-            _call("to_time", _unit(logical)),
-            _call("from_time", _unit(logical)),
-            "isinstance(v, time)",
-        )
-    elif kind == "long" and logical in ("timestamp-millis", "timestamp-micros"):
-        to, back = _call("to_timestamp", _unit(logical)), _call("from_timestamp", _unit(logical))
-        test = "isinstance(v, datetime) and v.tzinfo is not None"
-    elif kind == "long" and logical in ("local-timestamp-millis", "local-timestamp-micros"):
-        to, back = _call("to_local_timestamp", _unit(logical)), _call("from_local_timestamp", _unit(logical))
-        test = "isinstance(v, datetime) and v.tzinfo is None"
-    else:
-        return None
-    return Shape(kind, hint, test, back, to, back, to)
+Avro = Any  # a schema in normal form
 
 
 @dataclass
@@ -202,6 +25,7 @@ class SourceWriter:
 
     Args:
         classes: Python classes of named types, by full name; records and enums that have none get one made.
+        is_recursive: whether a record of the schema can be within itself.
 
     Attributes:
         lines: the source.
@@ -209,324 +33,318 @@ class SourceWriter:
     """
 
     classes: Mapping[str, type[Any]]
+    is_recursive: bool
     lines: list[str] = field(default_factory=list[str])
     used: dict[str, type[Any]] = field(default_factory=dict[str, Any])
     _named: dict[str, Shape] = field(default_factory=dict[str, Shape])
-    _unions: int = 0
+    _numbers: int = 0
 
-    def shape(self, avro: Avro, namespace: str = "") -> Shape:
-        """The shape of a schema; writes what it needs into the source.
-
-        Raises:
-            SchemaError: if the schema is of no known kind.
-        """
+    def shape(self, avro: Avro) -> Shape:
+        """The shape of a schema in normal form; writes what it needs into the source."""
         if isinstance(avro, str):
-            if avro in PLAIN:
-                return PLAIN[avro]
-            for name in (avro, f"{namespace}.{avro}"):
-                if name in self._named:
-                    return self._named[name]
-            raise SchemaError(f"there is no type {avro}")
+            return PLAIN.get(avro) or self._named[avro]
         if isinstance(avro, list):
-            return self._union(cast("list[Avro]", avro), namespace)
+            return self._union(cast("list[Avro]", avro))
         node = cast("dict[str, Any]", avro)
-        kind = node.get("type")
-        match kind:
-            case "record" | "error":
-                return self._record(node, namespace)
+        match node["type"]:
+            case "record":
+                return self._record(node)
             case "enum":
-                return self._enum(node, namespace)
+                return self._enum(node)
             case "fixed":
-                return self._fixed(node, namespace)
+                return self._fixed(node)
             case "array":
-                return _array(self.shape(node["items"], namespace))
+                return self._array(self.shape(node["items"]))
             case "map":
-                return _map(self.shape(node["values"], namespace))
-            case str() if kind in PLAIN:
-                logical = node.get("logicalType")
-                if kind == "bytes" and logical == "decimal":
-                    return _decimal(PLAIN["bytes"], "bytes", node, None)
-                return (_logical(kind, logical) if isinstance(logical, str) else None) or PLAIN[kind]
-            case _:
-                return self.shape(kind, namespace)
+                return self._map(self.shape(node["values"]))
+            case kind:
+                return shapes.logical(kind, node["logicalType"], node.get("precision", 0), node.get("scale", 0))
 
-    def _record(self, node: dict[str, Any], namespace: str) -> Shape:
-        name = full_name(node, namespace)
-        number = len(self._named)
-        wire, python = f"Wire{number}", f"Python{number}"
-        shape = Shape(
-            name,
-            wire,
-            f"isinstance(v, {python})",
-            _call(f"record{number}_from_wire"),
-            _call(f"record{number}_to_wire"),
-            _call(f"record{number}_from_datum"),
-            _call(f"record{number}_to_datum"),
-            is_record=True,
+    @property
+    def _parameter(self) -> str:
+        return ", d=0" if self.is_recursive else ""
+
+    @property
+    def _same_depth(self) -> str:
+        return ", d" if self.is_recursive else ""
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _function(self, head: str, body: list[str]) -> None:
+        name, arguments = head.removesuffix(")").split("(")
+        self.lines += [f"def {name}({arguments}{self._parameter}):", *indented(body)]
+
+    def _functions(self, number: int, kind: str) -> tuple[Statements, Statements, Convert, Convert]:
+        """A shape's conversions, as calls of functions that are still to be written."""
+        name, deeper = f"{kind}{number}", ", d + 1" if self.is_recursive and kind == "record" else self._same_depth
+        return (
+            lambda target: [f"{target}, p = {name}_read(b, p{deeper})"],
+            lambda expression: [f"{name}_write({expression}, o{deeper})"],
+            lambda expression: f"{name}_from_wire({expression}{deeper})",
+            lambda expression: f"{name}_to_wire({expression}{deeper})",
         )
-        self._named[name] = shape  # before the fields: a record may contain itself
-        fields = [
-            (item, python_name(item["name"]), self.shape(item["type"], name.rpartition(".")[0]))
-            for item in cast("list[dict[str, Any]]", node["fields"])
-        ]
+
+    def _record(self, node: dict[str, Any]) -> Shape:
+        name, number = str(node["name"]), self._number()
+        wire, python = f"Wire{number}", f"Python{number}"
 
         def default(value: dict[str, Any]) -> str:
-            values = (of.default(value.get(item["name"], item.get("default"))) for item, _, of in fields)
-            return f"{wire}({', '.join(f'f{index}={value}' for index, value in enumerate(values))})"
+            parts = (f"f{i}={of.default(value[item['name']])}" for i, item, _, of in fields)
+            return f"{wire}({', '.join(parts)})"
 
-        shape = replace(shape, default=default)
-        self._named[name] = shape
-        renamed = {f"f{index}": item["name"] for index, (item, _, _) in enumerate(fields)}
-        self.lines.append(f"class {wire}(Struct, forbid_unknown_fields=True, kw_only=True, rename={renamed!r}):")
-        self.lines.extend(self._wire_field(index, item, of) for index, (item, _, of) in enumerate(fields))
-        self.lines.append(_strings("f", [of for _, _, of in fields]))
+        shape = Shape(name, wire, f"isinstance(v, {python})", *self._functions(number, "record"), default=default)
+        self._named[name] = shape  # before the fields: a record may contain itself
+        fields = [
+            (index, item, python_name(item["name"]), self.shape(item["type"]))
+            for index, item in enumerate(cast("list[dict[str, Any]]", node["fields"]))
+        ]
+        self._wire_class(wire, {f"f{i}": item["name"] for i, item, _, _ in fields}, [of for *_, of in fields])
+        self.lines += [
+            f"    f{i}: {of.hint}{_wire_default(of, item['default']) if 'default' in item else ''}"
+            for i, item, _, of in fields
+        ]
         given = self.classes.get(name)
         if given is not None:
             self.used[python] = given
         else:
             self.lines.append(f"class {python}(Struct, frozen=True, kw_only=True):")
-            self.lines.extend(f"    {attribute}: Any" for _, attribute, _ in fields)
-            self.lines.append("    pass")
-        functions = {
-            "from_wire": (python, [f"{a}={of.from_wire(f'w.f{i}')}" for i, (_, a, of) in enumerate(fields)]),
-            "to_wire": (wire, [f"f{i}={of.to_wire(f'w.{a}')}" for i, (_, a, of) in enumerate(fields)]),
-            "from_datum": (python, [f"{a}={of.from_datum(_key(item))}" for item, a, of in fields]),
-        }
-        for suffix, (target, arguments) in functions.items():
-            self.lines += [f"def record{number}_{suffix}(w):", f"    return {target}({', '.join(arguments)})"]
-        pairs = ", ".join(repr(item["name"]) + ": " + of.to_datum(f"w.{a}") for item, a, of in fields)
-        self.lines += [f"def record{number}_to_datum(w):", f"    return {{{pairs}}}"]
+            self.lines += [f"    {attribute}: Any" for _, _, attribute, _ in fields] or ["    pass"]
+        check = [f"if d > {MAX_NESTING}: refuse_depth()"] if self.is_recursive else []
+        from_wire = ", ".join(f"{a}={of.from_wire(f'w.f{i}')}" for i, _, a, of in fields)
+        to_wire = ", ".join(f"f{i}={of.to_wire(f'w.{a}')}" for i, _, a, of in fields)
+        read = [line for i, _, _, of in fields for line in of.read(f"v{i}")]
+        write = [line for _, _, a, of in fields for line in of.write(f"w.{a}")]
+        made = ", ".join(f"{a}=v{i}" for i, _, a, _ in fields)
+        self._function(f"record{number}_from_wire(w)", [*check, f"return {python}({from_wire})"])
+        self._function(f"record{number}_to_wire(w)", [*check, f"return {wire}({to_wire})"])
+        self._function(f"record{number}_read(b, p)", [*check, "e = len(b)", *read, f"return {python}({made}), p"])
+        self._function(f"record{number}_write(w, o)", [*check, *write, "return"])
         for direction, source in (("from_wire", "w.f{i}"), ("to_wire", "w.{a}")):
-            parts = ", ".join(
-                f"({item['name']!r}, lambda w: {getattr(of, direction)(source.format(i=i, a=a))})"
-                for i, (item, a, of) in enumerate(fields)
-            )
-            self.lines.append(f"record{number}_{direction}_fields = ({parts}{',' if fields else ''})")
+            parts = [
+                f"({item['name']!r}, lambda w{self._parameter}: {getattr(of, direction)(source.format(i=i, a=a))}), "
+                for i, item, a, of in fields
+            ]
+            self.lines.append(f"record{number}_{direction}_fields = ({''.join(parts)})")
         return shape
 
-    @staticmethod
-    def _wire_field(index: int, item: dict[str, Any], of: Shape) -> str:
-        if "default" not in item:
-            return f"    f{index}: {of.hint}"
-        return f"    f{index}: {of.hint} = field(default_factory=lambda: {of.default(item['default'])})"
+    def _wire_class(self, wire: str, names: dict[str, str], of: list[Shape]) -> None:
+        """The head of a wire class, with the attributes that hold strings (and not bytes in the guise of text)."""
+        strings = tuple(attribute for attribute, shape in zip(names, of, strict=True) if shape.holds_text)
+        self.lines += [
+            f"class {wire}(Struct, forbid_unknown_fields=True, kw_only=True, rename={names!r}):",
+            f"    strings: ClassVar[tuple[str, ...]] = {strings!r}",
+        ]
 
-    def _enum(self, node: dict[str, Any], namespace: str) -> Shape:
-        name = full_name(node, namespace)
-        python = f"Enum{len(self._named)}"
+    def _enum(self, node: dict[str, Any]) -> Shape:
+        name, python = str(node["name"]), f"Enum{self._number()}"
         given = self.classes.get(name)
         if given is not None:
             self.used[python] = given
         else:
-            members = {symbol: symbol for symbol in node["symbols"]}
+            # Symbols like `mro` can't be names of members.
+            members = {f"s{index}": symbol for index, symbol in enumerate(node["symbols"])}
             self.lines.append(f"{python} = StrEnum({name.rpartition('.')[2]!r}, {members!r})")
+        self.lines += [
+            f"{python}_members = tuple(map({python}, {node['symbols']!r}))",
+            f"{python}_indexes = {{member: long_bytes(index) for index, member in enumerate({python}_members)}}",
+        ]
         shape = Shape(
             name,
             python,
             f"isinstance(v, {python})",
-            same,
-            _call(python),
-            _call(python),
-            lambda expression: f"{python}({expression}).value",
-            default=lambda value: f"{python}({value!r})",
+            lambda target: [
+                *shapes.read_number("q"),
+                f"if not 0 <= q < {len(node['symbols'])}: refuse_symbol(n)",
+                f"{target} = {python}_members[q]",
+            ],
+            lambda expression: [f"o({python}_indexes[{python}({expression})])"],
+            to_wire=shapes.call(python),
+            default=shapes.call_on_repr(python),
         )
         self._named[name] = shape
         return shape
 
-    def _fixed(self, node: dict[str, Any], namespace: str) -> Shape:
-        name, size = full_name(node, namespace), int(node["size"])
-        shape = Shape(
-            name,
-            "str",
-            f"isinstance(v, bytes) and len(v) == {size}",
-            _call("text_to_fixed", size),
-            _call("fixed_to_text", size),
-            same,
-            lambda expression: f"text_to_bytes(fixed_to_text({expression}, {size}))",
-        )
-        if node.get("logicalType") == "decimal":
-            shape = _decimal(shape, name, node, size)
-        self._named[name] = shape
+    def _fixed(self, node: dict[str, Any]) -> Shape:
+        shape = shapes.fixed(node["name"], node["size"])
+        match node.get("logicalType"):
+            case "decimal":
+                shape = shapes.decimal(shape, node["precision"], node["scale"], node["size"])
+            case "uuid":
+                shape = shapes.fixed_uuid(shape)
+            case _:
+                pass
+        self._named[node["name"]] = shape
         return shape
 
-    def _union(self, branches: list[Avro], namespace: str) -> Shape:
-        shapes = [self.shape(branch, namespace) for branch in branches]
-        others = [shape for shape in shapes if shape.tag != "null"]
-        is_nullable = len(others) < len(shapes)
-        if not others:
-            return PLAIN["null"]
-        number = self._unions = self._unions + 1
-        wire = f"Union{number}"
-        tags = {f"b{index}": shape.tag for index, shape in enumerate(others)}
-        self.lines.append(f"class {wire}(Struct, forbid_unknown_fields=True, rename={tags!r}):")
-        is_single = len(others) == 1
-        strings = _strings("b", others)
-        for index, shape in enumerate(others):
-            self.lines.append(
-                f"    b{index}: {shape.hint}" if is_single else f"    b{index}: {shape.hint} | UnsetType = UNSET"
-            )
-        self.lines.append(strings)
-        hint = f"{wire} | None" if is_nullable else wire
-        default = _union_default(shapes, others, wire)
-        only = others[0]
-        if is_single and not is_nullable:
-            return Shape(
-                "union",
-                hint,
-                "True",
-                lambda e: only.from_wire(f"{e}.b0"),
-                lambda e: f"{wire}(b0={only.to_wire(e)})",
-                only.from_datum,
-                only.to_datum,
-                default,
-            )
-        if is_single:
-
-            def datum(expression: str) -> str:
-                return f"(None if {expression} is None else {only.to_datum(expression)})"
-
-            return Shape(
-                "union",
-                hint,
-                "True",
-                lambda e: f"(None if {e} is None else {only.from_wire(f'{e}.b0')})",
-                lambda e: f"(None if {e} is None else {wire}({only.to_wire(e)}))",
-                lambda e: f"(None if {e} is None else {only.from_datum(e)})",
-                datum,
-                default,
-            )
-        self._union_functions(number, wire, others, is_nullable)
+    def _array(self, item: Shape) -> Shape:
+        functions = self._container("array", item, "v = []", [], "v.append(i)", "for i in w:", [])
         return Shape(
-            "union",
-            hint,
-            "True",
-            _call(f"union{number}_from_wire"),
-            _call(f"union{number}_to_wire"),
-            _call(f"union{number}_from_datum"),
-            _call(f"union{number}_to_datum"),
-            default,
+            "array",
+            f"list[{item.hint}]",
+            "isinstance(v, (list, tuple))",
+            *functions,
+            from_wire=_each_item(item.from_wire),
+            to_wire=_each_item(item.to_wire),
+            default=lambda value: f"[{', '.join(map(item.default, value))}]",
         )
 
-    def _union_functions(self, number: int, wire: str, others: list[Shape], is_nullable: bool) -> None:
-        lines = self.lines
-        null = ["    if v is None:", "        return None"] if is_nullable else []
-        lines += [f"def union{number}_from_wire(v):", *null, "    found = []"]
-        for index, shape in enumerate(others):
-            lines += [
-                f"    if v.b{index} is not UNSET:",
-                f"        found.append({shape.from_wire(f'v.b{index}')})",
+    def _map(self, item: Shape) -> Shape:
+        read_key, write_key = shapes.read_text("k"), shapes.write_text("k")
+        functions = self._container("map", item, "v = {}", read_key, "v[k] = i", "for k, i in w.items():", write_key)
+
+        def default(value: dict[str, Any]) -> str:
+            return "{" + ", ".join(f"{key!r}: {item.default(each)}" for key, each in value.items()) + "}"
+
+        return Shape(
+            "map",
+            f"dict[str, {item.hint}]",
+            "isinstance(v, dict)",
+            *functions,
+            from_wire=_each_value(item.from_wire, "k"),
+            to_wire=_each_value(item.to_wire, "to_string(k)"),
+            default=default,
+        )
+
+    def _container(
+        self, kind: str, item: Shape, start: str, read_key: list[str], add: str, loop: str, write_key: list[str]
+    ) -> tuple[Statements, Statements]:
+        """Write the functions that read and write blocks of items; they're the shape's `read` and `write`."""
+        number = self._number()
+        self._function(
+            f"{kind}{number}_read(b, p)",
+            [
+                "e = len(b)",
+                start,
+                "while True:",
+                "    c, p = count_block(b, p)",
+                "    if not c: return v, p",
+                "    for _ in range(c):",
+                *indented(indented([*read_key, *item.read("i"), add])),
+            ],
+        )
+        self._function(
+            f"{kind}{number}_write(w, o)",
+            [
+                "if w:",
+                "    o(long_bytes(len(w)))",
+                f"    {loop}",
+                *indented(indented([*write_key, *item.write("i")])),
+                "o(b'\\0')",
+            ],
+        )
+        read, write, _, _ = self._functions(number, kind)
+        return read, write
+
+    def _union(self, branches: list[Avro]) -> Shape:
+        made = [self.shape(branch) for branch in branches]
+        others = [shape for shape in made if shape.tag != "null"]
+        if not others:
+            return shapes.only_null()
+        number = self._number()
+        wire = f"Union{number}"
+        self._wire_class(wire, {f"b{index}": shape.tag for index, shape in enumerate(others)}, others)
+        optional = " | UnsetType = UNSET" if len(others) > 1 else ""
+        self.lines += [f"    b{index}: {shape.hint}{optional}" for index, shape in enumerate(others)]
+        is_nullable = len(others) < len(made)
+
+        def default(value: Any) -> str:
+            return f"{wire}(b0={made[0].default(value)})" if made[0].tag != "null" else "None"
+
+        shape = Shape(
+            "union",
+            f"{wire} | None" if is_nullable else wire,
+            "True",
+            *self._functions(number, "union"),
+            default=default,
+        )
+        if len(others) == 1:
+            return self._optional(shape, made, wire)
+        self._union_functions(number, wire, made)
+        return shape
+
+    @staticmethod
+    def _optional(shape: Shape, made: list[Shape], wire: str) -> Shape:
+        """A union of one type, or of null and one type: as expressions, without functions."""
+        tags = [each.tag for each in made]
+        null = tags.index("null") if "null" in tags else -1
+        index = next(index for index, tag in enumerate(tags) if tag != "null")
+        only = made[index]
+
+        def unless_none(convert: Convert) -> Convert:
+            if null < 0:
+                return convert
+            return lambda expression: f"(None if {expression} is None else {convert(expression)})"
+
+        def read(target: str) -> list[str]:
+            nothing = [f"elif n == {null * 2}: {target} = None"] if null >= 0 else []
+            return [
+                "n = b[p]",
+                "p += 1",
+                f"if n == {index * 2}:",
+                *indented(only.read(target)),
+                *nothing,
+                "else: refuse_branch(n)",
             ]
-        lines += [
-            "    if len(found) != 1:",
-            "        raise ValueError('a union has exactly one branch')",
-            "    return found[0]",
-        ]
-        order = sorted(range(len(others)), key=lambda index: _rank(others[index]))
-        for suffix in ("to_wire", "to_datum"):
-            lines += [f"def union{number}_{suffix}(v):", *null]
-            for index in order:
-                shape = others[index]
-                made = (
-                    f"{wire}(b{index}={shape.to_wire('v')})"
-                    if suffix == "to_wire"
-                    else f"({branch_record(number, index)!r}, {{'v': {shape.to_datum('v')}}})"
-                    if not shape.is_record
-                    else f"({shape.tag!r}, {shape.to_datum('v')})"
-                )
-                lines += [f"    if {shape.test}:", f"        return {made}"]
-            lines.append("    raise ValueError(f'{v!r} fits no branch of the union')")
-        lines += [f"def union{number}_from_datum(v):", *null, "    tag, v = v"]
-        for index, shape in enumerate(others):
-            tag = shape.tag if shape.is_record else branch_record(number, index)
-            value = "v" if shape.is_record else "v['v']"
-            lines += [f"    if tag == {tag!r}:", f"        return {shape.from_datum(value)}"]
-        lines.append("    raise ValueError(f'{tag} is no branch of the union')")
+
+        def write(expression: str) -> list[str]:
+            some = [f"o({bytes([index * 2])!r})", *only.write(expression)]
+            if null < 0:
+                return some
+            return [f"if {expression} is None: o({bytes([null * 2])!r})", "else:", *indented(some)]
+
+        from_wire: Convert = lambda expression: only.from_wire(f"{expression}.b0")  # noqa: E731
+        to_wire: Convert = lambda expression: f"{wire}(b0={only.to_wire(expression)})"  # noqa: E731
+        return replace(shape, read=read, write=write, from_wire=unless_none(from_wire), to_wire=unless_none(to_wire))
+
+    def _union_functions(self, number: int, wire: str, made: list[Shape]) -> None:
+        others = [(index, shape) for index, shape in enumerate(made) if shape.tag != "null"]
+        null = next((index for index, shape in enumerate(made) if shape.tag == "null"), None)
+        none_is_none = [] if null is None else ["if v is None: return None"]
+        from_wire, to_wire, write, read = list(none_is_none), list(none_is_none), list[str](), list[str]()
+        from_wire.append("found = []")
+        for position, (_, shape) in enumerate(others):
+            from_wire.append(f"if v.b{position} is not UNSET: found.append({shape.from_wire(f'v.b{position}')})")
+        from_wire += ["if len(found) != 1: raise ValueError('a union has exactly one branch')", "return found[0]"]
+        if null is not None:
+            write += ["if v is None:", f"    o(long_bytes({null}))", "    return"]
+        for position, (index, shape) in sorted(enumerate(others), key=lambda each: _rank(each[1][1])):
+            to_wire.append(f"if {shape.test}: return {wire}(b{position}={shape.to_wire('v')})")
+            write += [f"if {shape.test}:", *indented([f"o(long_bytes({index}))", *shape.write("v"), "return"])]
+        refusal = "raise ValueError(f'{v!r} fits no branch of the union')"
+        read += ["e = len(b)", *shapes.read_number("q")]
+        for index, shape in enumerate(made):
+            read += [f"if q == {index}:", *indented([*shape.read("v"), "return v, p"])]
+        self._function(f"union{number}_from_wire(v)", from_wire)
+        self._function(f"union{number}_to_wire(v)", [*to_wire, refusal])
+        self._function(f"union{number}_read(b, p)", [*read, "refuse_branch(n)"])
+        self._function(f"union{number}_write(v, o)", [*write, refusal])
 
 
-def _strings(prefix: str, shapes: list[Shape]) -> str:
-    """A class attribute naming the attributes that hold strings (and not bytes in the guise of text)."""
-    names = tuple(f"{prefix}{index}" for index, shape in enumerate(shapes) if shape is PLAIN["string"])
-    return f"    strings: ClassVar[tuple[str, ...]] = {names!r}"
+def _wire_default(of: Shape, value: Any) -> str:
+    if value is None or isinstance(value, (bool, int, float)):
+        return f" = {of.default(value)}" if not of.hint.startswith("Union") or value is None else _factory(of, value)
+    return _factory(of, value)
 
 
-def _key(item: dict[str, Any]) -> str:
-    return f"w[{item['name']!r}]"
-
-
-def python_name(name: str) -> str:
-    """The attribute for a field: its own name, with an underscore where Python reserves it."""
-    return f"{name}_" if iskeyword(name) else name
+def _factory(of: Shape, value: Any) -> str:
+    return f" = field(default_factory=lambda: {of.default(value)})"
 
 
 def _rank(shape: Shape) -> int:
     """The order in which branches are tried: the particular before the general."""
     general = ("int", "long", "float", "double", "bytes", "string", "array", "map")
-    return (
-        general.index(shape.tag) + (0 if shape.test != PLAIN.get(shape.tag, shape).test else 100)
-        if shape.tag in general
-        else -1
-    )
+    if shape.tag not in general or (shape.tag in PLAIN and shape.test != PLAIN[shape.tag].test):
+        return -1
+    return general.index(shape.tag)
 
 
-def _union_default(shapes: list[Shape], others: list[Shape], wire: str) -> Callable[[Any], str]:
-    first = shapes[0]
-
-    def default(value: Any) -> str:
-        if first.tag == "null":
-            return "None"
-        return f"{wire}(b{others.index(first)}={first.default(value)})"
-
-    return default
+def _each_item(convert: Convert) -> Convert:
+    return same if convert("i") == "i" else lambda expression: f"[{convert('i')} for i in {expression}]"
 
 
-def _array(item: Shape) -> Shape:
-    def each(convert: Convert) -> Convert:
-        return same if convert is same else lambda e: f"[{convert('i')} for i in {e}]"
-
-    return Shape(
-        "array",
-        f"list[{item.hint}]",
-        "isinstance(v, (list, tuple))",
-        each(item.from_wire),
-        each(item.to_wire),
-        each(item.from_datum),
-        each(item.to_datum),
-        lambda value: f"[{', '.join(map(item.default, value))}]",
-    )
-
-
-def _map(value_shape: Shape) -> Shape:
-    def each(convert: Convert, key: str = "k") -> Convert:
-        if convert is same and key == "k":
-            return same
-        return lambda e: f"{{{key}: {convert('i')} for k, i in {e}.items()}}"
-
-    return Shape(
-        "map",
-        f"dict[str, {value_shape.hint}]",
-        "isinstance(v, dict)",
-        each(value_shape.from_wire),
-        each(value_shape.to_wire, "to_string(k)"),
-        each(value_shape.from_datum),
-        each(value_shape.to_datum, "to_string(k)"),
-        lambda value: "{" + ", ".join(f"{k!r}: {value_shape.default(v)}" for k, v in value.items()) + "}",
-    )
-
-
-def _decimal(carrier: Shape, tag: str, node: dict[str, Any], size: int | None) -> Shape:
-    precision, scale = int(node["precision"]), int(node.get("scale", 0))
-
-    def pack(e: str) -> str:
-        return f"decimal_to_bytes({e}, {precision}, {scale}, {size})"
-
-    def unpack(e: str) -> str:
-        return f"bytes_to_decimal({e}, {precision}, {scale})"
-
-    return Shape(
-        tag,
-        "str",
-        "isinstance(v, Decimal)",
-        lambda e: unpack(carrier.from_wire(e)),
-        lambda e: f"bytes_to_text({pack(e)})",
-        unpack,
-        pack,
-    )
+def _each_value(convert: Convert, key: str) -> Convert:
+    if convert("i") == "i" and key == "k":
+        return same
+    return lambda expression: f"{{{key}: {convert('i')} for k, i in {expression}.items()}}"

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from datapunk.messages.schema import AvroSchema, full_name
+from datapunk.messages.grammar import tag_of
+from datapunk.messages.schema import AvroSchema
 from datapunk.messages.upcasters import upcaster_of
 
 PROMOTIONS = {
@@ -22,7 +23,6 @@ PROMOTIONS = {
     "bytes": {"string"},
 }
 LOGICAL = ("logicalType", "precision", "scale")
-NAMED = ("record", "error", "enum", "fixed")
 
 
 def violations(kind: str, current: AvroSchema, released: list[AvroSchema]) -> list[str]:
@@ -50,15 +50,15 @@ def violations(kind: str, current: AvroSchema, released: list[AvroSchema]) -> li
 
 def unreadable(reader: AvroSchema, writer: AvroSchema) -> list[str]:
     """Why data of the writer's schema can't be read with the reader's; empty if it can."""
-    comparison = _Comparison(_names(reader.definition), _names(writer.definition))
-    return list(comparison.compare(reader.definition, writer.definition, reader.name.rpartition(".")[2]))
+    comparison = _Comparison(reader.normal.types, writer.normal.types)
+    return list(comparison.compare(reader.normal.root, writer.normal.root, reader.name.rpartition(".")[2]))
 
 
 class _Comparison:
     def __init__(self, reader_types: Mapping[str, Any], writer_types: Mapping[str, Any]) -> None:
         self._reader_types = reader_types
         self._writer_types = writer_types
-        self._under_way: set[tuple[str, str]] = set()
+        self._compared: dict[tuple[str, str], list[str]] = {}
 
     def compare(self, reader: Any, writer: Any, path: str) -> Iterator[str]:
         reader, writer = _look_up(reader, self._reader_types), _look_up(writer, self._writer_types)
@@ -70,18 +70,14 @@ class _Comparison:
         if isinstance(reader, list):
             reasons = [list(self.compare(branch, writer, path)) for branch in cast("list[Any]", reader)]
             if all(reasons):
-                yield f"{path}: {_kind(writer)} fits no branch of the union"
+                yield f"{path}: {tag_of(writer)} fits no branch of the union"
             return
         read, written = _kind(reader), _kind(writer)
-        if read != written:
-            if read not in PROMOTIONS.get(written, set()):
-                yield f"{path}: {written} can't become {read}"
+        if read != written and read not in PROMOTIONS.get(written, set()):
+            yield f"{path}: {written} can't become {read}"
             return
-        for attribute in LOGICAL:
-            if _attribute(reader, attribute) != _attribute(writer, attribute):
-                was, is_now = _attribute(writer, attribute), _attribute(reader, attribute)
-                yield f"{path}: {attribute} was {was!r} and is {is_now!r}: the same bytes would mean something else"
-        if read in NAMED:
+        yield from _compare_logical(reader, writer, path)
+        if read in ("record", "enum", "fixed"):
             yield from self._compare_named(reader, writer, path)
         elif read == "array":
             yield from self.compare(reader["items"], writer["items"], f"{path}[]")
@@ -89,10 +85,8 @@ class _Comparison:
             yield from self.compare(reader["values"], writer["values"], f"{path}{{}}")
 
     def _compare_named(self, reader: dict[str, Any], writer: dict[str, Any], path: str) -> Iterator[str]:
-        short = [str(node["name"]).rpartition(".")[2] for node in (reader, writer)]
-        aliases = {str(alias).rpartition(".")[2] for alias in reader.get("aliases", [])}
-        if short[0] != short[1] and short[1] not in aliases:
-            yield f"{path}: the type was called {short[1]} and is called {short[0]} now, without an alias"
+        if reader["name"] != writer["name"] and writer["name"] not in reader.get("aliases", []):
+            yield f"{path}: the type was called {writer['name']} and is called {reader['name']} now, without an alias"
             return
         match reader["type"]:
             case "fixed":
@@ -103,11 +97,11 @@ class _Comparison:
                 if missing and "default" not in reader:
                     yield f"{path}: the symbols {', '.join(missing)} are unknown, and the enum has no default"
             case _:
-                pair = (full_name(reader), full_name(writer))
-                if pair in self._under_way:
-                    return  # a type within itself is compared already
-                self._under_way.add(pair)
-                yield from self._compare_fields(reader, writer, path)
+                pair = (reader["name"], writer["name"])
+                if pair not in self._compared:
+                    self._compared[pair] = []  # a type within itself is being compared already
+                    self._compared[pair] = list(self._compare_fields(reader, writer, path))
+                yield from self._compared[pair]
 
     def _compare_fields(self, reader: dict[str, Any], writer: dict[str, Any], path: str) -> Iterator[str]:
         written = {str(item["name"]): item for item in writer["fields"]}
@@ -120,35 +114,15 @@ class _Comparison:
                 yield f"{path}.{item['name']}: it isn't in what was written, and has no default"
 
 
-def _names(definition: Any) -> dict[str, Any]:
-    """Every named type in a self-contained schema, by short and full name."""
-    found: dict[str, Any] = {}
-
-    def collect(avro: Any, space: str) -> None:
-        if isinstance(avro, list):
-            for branch in cast("list[Any]", avro):
-                collect(branch, space)
-        elif isinstance(avro, dict):
-            node = cast("dict[str, Any]", avro)
-            if node.get("type") in NAMED:
-                name = full_name(node, space)
-                found[name] = found[name.rpartition(".")[2]] = node
-                space = name.rpartition(".")[0]
-            for part in (node.get("type"), node.get("items"), node.get("values")):
-                collect(part, space)
-            for item in node.get("fields", []):
-                collect(item["type"], space)
-
-    collect(definition, "")
-    return found
+def _compare_logical(reader: Any, writer: Any, path: str) -> Iterator[str]:
+    for attribute in LOGICAL:
+        was, is_now = _attribute(writer, attribute), _attribute(reader, attribute)
+        if was != is_now:
+            yield f"{path}: {attribute} was {was!r} and is {is_now!r}: the same bytes would mean something else"
 
 
 def _look_up(avro: Any, types: Mapping[str, Any]) -> Any:
-    if isinstance(avro, str):
-        return types.get(avro, avro)
-    if isinstance(avro, dict) and isinstance(inner := cast("dict[str, Any]", avro).get("type"), (dict, list)):
-        return _look_up(inner, types)
-    return cast("Any", avro)
+    return types.get(avro, avro) if isinstance(avro, str) else avro
 
 
 def _kind(avro: Any) -> str:

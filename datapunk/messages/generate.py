@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from datapunk.errors import SchemaError
-from datapunk.messages.codec_source import python_name
+from datapunk.messages.python_names import python_name
 from datapunk.messages.schema import PRIMITIVES, full_name, read_definitions, resolve
 
 FOLDERS = ("types", "commands", "events", "queries")

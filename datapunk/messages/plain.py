@@ -19,8 +19,8 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from datapunk.errors import SchemaError, UndecodableMessage, UnencodableMessage
-from datapunk.messages.codec_source import python_name
 from datapunk.messages.message import Message
+from datapunk.messages.python_names import python_name
 
 M = TypeVar("M", bound=Message)
 Avro = Any  # a parsed schema: a name, a list of branches, or a dict

@@ -22,11 +22,12 @@ from datapunk.errors import (
     UnsupportedContentType,
 )
 from datapunk.messages import outcome
-from datapunk.messages.binary import SchemaResolutionError, resolve_datum, write_datum
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON, UNFIT, Codec
 from datapunk.messages.generate import FOLDERS
 from datapunk.messages.message import Message
 from datapunk.messages.released import released_versions
+from datapunk.messages.resolution import SchemaResolutionError, plain_datum, write_datum
+from datapunk.messages.resolution import resolve as resolve_body
 from datapunk.messages.schema import AvroSchema, load_folder, parse_text, read_definitions, resolve
 from datapunk.messages.upcasters import upcaster_of
 from datapunk.module import Module
@@ -172,18 +173,20 @@ class Registry:
             )
         if content_type == AVRO_JSON or not content_type:
             body = writer.codec.encode_binary(writer.codec.decode_json(body))
-        elif content_type != AVRO_BINARY:
+        elif content_type == AVRO_BINARY:
+            writer.codec.decode_binary(body)  # refuses what isn't of its schema, and what is nested too deeply
+        else:
             raise _unsupported(content_type)
         upcaster = upcaster_of(type, writer.version)
+        parsed = reader.schema.parsed
         try:
-            if upcaster is not None:
-                old = resolve_datum(body, writer.codec.schema.parsed, None)
-                datum: Any = upcaster(old)
+            if upcaster is None:
+                body = resolve_body(body, writer.codec.schema.parsed, parsed)
             else:
-                datum = resolve_datum(body, writer.codec.schema.parsed, reader.schema.parsed)
-            return reader.decode_binary(write_datum(datum, reader.schema.parsed))
+                body = write_datum(upcaster(plain_datum(body, writer.codec.schema.parsed)), parsed)
         except (*UNFIT, SchemaResolutionError) as error:
-            raise UndecodableMessage(f"{type} version {writer.version}: {error}") from error
+            raise UndecodableMessage(f"{type} version {writer.version}: {error!r}") from error
+        return reader.decode_binary(body)
 
     async def sync(self, conn: AsyncConnection[Any]) -> None:
         """Put our schemas into the table `schemas`, and learn those that others put there."""

@@ -14,11 +14,11 @@ import fastavro
 from fastavro.schema import SchemaParseException, UnknownType, fingerprint, to_parsing_canonical_form
 
 from datapunk.errors import SchemaError
+from datapunk.messages.grammar import NAMED, PRIMITIVES, NormalForm, full_name, normal_form
 
 Avro = Any  # a schema as JSON: a name, a list of branches, or an object
 
-PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
-NAMED = frozenset({"record", "error", "enum", "fixed"})
+MAX_TEXT = 1 << 20  # characters of a schema that came as text
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,29 @@ class AvroSchema:
         return str(fingerprint(self.canonical, "CRC-64-AVRO"))
 
     @cached_property
+    def normal(self) -> NormalForm:
+        """As compiled code and comparisons want it.
+
+        Raises:
+            SchemaError: if it isn't a valid schema.
+        """
+        try:
+            return normal_form(self.definition)
+        except SchemaError as error:
+            raise SchemaError(f"not a valid Avro schema: {error}") from None
+
+    @cached_property
     def parsed(self) -> Any:
         """As fastavro wants it.
 
         Raises:
             SchemaError: if it isn't a valid schema.
         """
+        _ = self.normal  # the stricter judge
         try:
             return fastavro.parse_schema(copy.deepcopy(self.definition), named_schemas={}, _force=True)
         except (SchemaParseException, UnknownType, KeyError, TypeError, ValueError, RecursionError) as error:
-            raise SchemaError(f"{self.name or 'the schema'} is not a valid Avro schema: {error!r}") from None
+            raise SchemaError(f"{self.name}: not a valid Avro schema: {error!r}") from None
 
 
 def parse_text(text: str) -> AvroSchema:
@@ -67,9 +80,13 @@ def parse_text(text: str) -> AvroSchema:
     Raises:
         SchemaError: saying what is wrong.
     """
+    if len(text) > MAX_TEXT:
+        raise SchemaError(f"the schema has {len(text):,} characters; at most {MAX_TEXT:,} are taken")
     try:
-        definition = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        definition = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise SchemaError("the schema is nested too deeply") from None
+    except ValueError as error:
         raise SchemaError(f"the schema isn't JSON: {error}") from None
     if not isinstance(definition, dict) or cast("dict[str, Any]", definition).get("type") != "record":
         raise SchemaError('the schema must be a record: an object with "type": "record", a name and fields')
@@ -81,13 +98,16 @@ def parse_text(text: str) -> AvroSchema:
     return schema
 
 
-def full_name(definition: Mapping[str, Any], namespace: str = "") -> str:
-    """The full name of a named type defined inside a namespace."""
-    name = str(definition["name"])
-    if "." in name:
-        return name
-    space = definition.get("namespace", namespace)
-    return f"{space}.{name}" if space else name
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are there once: readers differ in which of two counts."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return made
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def load_folder(folder: Path, shared: Mapping[str, dict[str, Any]] | None = None) -> dict[str, AvroSchema]:
