@@ -86,7 +86,7 @@ def openapi_document(app: FastAPI, catalogue: Catalogue) -> Json:
         }
     for path, operations in document.get("paths", {}).items():
         if path not in GENERIC_PATHS:
-            paths[path] = operations
+            paths[path] = {method: _with_our_problems(operation) for method, operation in operations.items()}
     _describe_events(paths, catalogue, writers)
     components: Json = {"Problem": PROBLEM_SCHEMA, "Outcome": OUTCOME_SCHEMA, "Sent": SENT_SCHEMA}
     for writer in writers.values():
@@ -216,6 +216,12 @@ def _described(description: str, content: Json) -> Json:
 
 def _problem(description: str) -> Json:
     return _described(description, {PROBLEM: _component("Problem")})
+
+
+def _with_our_problems(operation: Json) -> Json:
+    """What the framework says of invalid requests is another thing than what we answer: a problem, with 400."""
+    responses = {status: each for status, each in operation["responses"].items() if status != "422"}
+    return {**operation, "responses": {**responses, **_common_problems()}}
 
 
 def _common_problems() -> Json:
