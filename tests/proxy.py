@@ -16,6 +16,8 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._port = 0
+        self._open = asyncio.Event()
+        self._open.set()
 
     @property
     def url(self) -> str:
@@ -35,21 +37,25 @@ class Proxy:
         for writer in list(self._writers):
             writer.transport.abort()
 
+    def fall_silent(self) -> None:
+        """Keep connections, and let nothing through any more."""
+        self._open.clear()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             out_reader, out_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
             self._writers |= {writer, out_writer}
-            await asyncio.gather(_copy(reader, out_writer), _copy(out_reader, writer))
+            await asyncio.gather(self._copy(reader, out_writer), self._copy(out_reader, writer))
             self._writers -= {writer, out_writer}
 
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-    with suppress(OSError, RuntimeError):
-        writer.close()
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._open.wait()
+                writer.write(data)
+                await writer.drain()
+        with suppress(OSError, RuntimeError):
+            writer.close()
 
 
 @asynccontextmanager

@@ -42,15 +42,15 @@ async def serving(
         try:
             async with httpx.AsyncClient(base_url=f"http://{HOST}:{port}", timeout=DEADLINE_S) as client:
                 if is_reachable:
-                    await eventually(lambda: _is_connected(facade, client), "the facade is ready")
+                    await eventually(lambda: _is_ready(client), "the facade is ready")
                 yield client
         finally:
             stop.set()
             await asyncio.wait_for(running, DEADLINE_S)
 
 
-async def _is_connected(facade: Facade, client: httpx.AsyncClient) -> bool:
-    return facade._client is not None and (await client.get("/health/ready")).status_code == 200
+async def _is_ready(client: httpx.AsyncClient) -> bool:
+    return (await client.get("/health/ready")).status_code == 200
 
 
 @dataclass(frozen=True)

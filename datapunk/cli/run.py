@@ -82,7 +82,16 @@ async def _run(names: list[str], settings: Settings, http: bool, is_supervised: 
             elif settings.probe_port is not None:
                 group.create_task(_serve_probes(service, settings, settings.probe_port, worker, stop))
     except BaseExceptionGroup as failed:
-        raise _cause(failed) from failed
+        cause = _cause(failed)
+        is_ours = isinstance(cause, DatapunkError)  # then its message says it all, and what to do
+        log = logs.get_logger(__name__)
+        log.error(
+            "can't go on",
+            code=cause.code if is_ours else type(cause).__name__,
+            detail=str(cause),
+            exc_info=None if is_ours else cause,
+        )
+        raise typer.Exit(1) from failed
     finally:
         await asyncio.to_thread(traces.shutdown)
 
@@ -113,8 +122,11 @@ def _cause(failed: BaseException) -> BaseException:
 
 def _stop_or_leave(stop: asyncio.Event) -> None:
     """The first signal asks for a clean stop, the second one doesn't ask."""
+    from datapunk.telemetry import logs
+
     if stop.is_set():
         os._exit(130)
+    logs.get_logger(__name__).info("stopping")
     stop.set()
 
 

@@ -72,15 +72,13 @@ class Facade:
     async def running(self) -> AsyncGenerator[Facade]:
         """Hold the connections for as long as the block runs."""
         await self.pool.open(wait=False)
-        reaching = [asyncio.create_task(self._connect()), asyncio.create_task(self._learn_schemas())]
-        reaching.append(asyncio.create_task(self._start()))
+        starting = asyncio.create_task(self._start())
         try:
             async with self.health.checking():
                 yield self
         finally:
-            for task in reaching:
-                task.cancel()
-            await asyncio.gather(*reaching, return_exceptions=True)
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
             await self.tail.close()
             if self._client is not None:
                 with suppress(BrokerError, OSError):
@@ -89,10 +87,10 @@ class Facade:
 
     async def _start(self) -> None:
         await self.prepared.wait()
+        await asyncio.gather(self._connect(), self._learn_schemas())
         self.health.started()
 
     async def _connect(self) -> None:
-        await self.prepared.wait()
         pause = RETRY_FIRST_S
         while True:
             client = Client(self.settings, self.registry)
@@ -107,7 +105,6 @@ class Facade:
 
     async def _learn_schemas(self) -> None:
         """Events were written with schemas of other times: the table `schemas` has them."""
-        await self.prepared.wait()
         pause = RETRY_FIRST_S
         while True:
             try:

@@ -75,6 +75,7 @@ def configure(settings: Settings, service: str, stream: TextIO | None = None) ->
     root = logging.getLogger()
     root.handlers = [each for each in root.handlers if not isinstance(each, _FromStandardLibrary)]
     root.addHandler(_FromStandardLibrary())
+    logging.captureWarnings(True)
     root.setLevel(level)
     for name in CHATTY_LIBRARIES:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
