@@ -23,6 +23,10 @@ POOL = 8  # connections for queries, a process and module
 LOOK_FIRST_S, LOOK_MOST_S = 0.002, 0.05  # pauses between looks at a checkpoint
 
 
+class _TablesReplaced(Exception):  # an instruction: ask again
+    """A rebuild switched tables in the middle of a query, which may have seen some of each."""
+
+
 class Answerer:
     """Runs the query handlers of one module. Use as an async context manager."""
 
@@ -61,10 +65,17 @@ class Answerer:
         if handler is None:
             raise UnknownMessageType(f"nobody here answers {query.message_type}")
         deadline = monotonic() + timeout_s
-        pause = LOOK_FIRST_S
+        pause, replans = LOOK_FIRST_S, 0
         while True:
             try:
                 return await self._try(handler, query, tenant, after, deadline)
+            except _TablesReplaced:
+                continue
+            except psycopg.errors.FeatureNotSupported:
+                # Prepared on tables that a rebuild gave other columns; the rollback made the connection forget it.
+                if replans == POOL:
+                    raise
+                replans += 1
             except psycopg.errors.QueryCanceled:
                 raise ReplyTimeout(f"{query.message_type} took longer than {timeout_s:g} s; narrow it down") from None
             except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
@@ -83,10 +94,20 @@ class Answerer:
             if after is not None:
                 await wait_for(conn, handler.projections, after, deadline)
             async with conn.transaction():
-                await conn.execute("set transaction isolation level repeatable read, read only")
-                left_ms = max(1, int((deadline - monotonic()) * 1000))
-                await conn.execute("select set_config('statement_timeout', %s, true)", (str(left_ms),))
-                return await handler.function(query, Asked(conn, tenant))
+                return await self._answer(conn, handler, query, tenant, deadline)
+
+    async def _answer(
+        self, conn: psycopg.AsyncConnection[Any], handler: QueryHandler, query: Query, tenant: str, deadline: float
+    ) -> Answer:
+        await conn.execute("set transaction isolation level repeatable read, read only")
+        left_ms = max(1, int((deadline - monotonic()) * 1000))
+        await conn.execute("select set_config('statement_timeout', %s, true)", (str(left_ms),))
+        answer = await handler.function(query, Asked(conn, tenant))
+        schemas = [projection.schema() for projection in handler.projections]
+        cursor = await conn.execute(statement("are_tables_of_snapshot"), {"schemas": schemas})
+        if await cursor.fetchone() == (False,):
+            raise _TablesReplaced
+        return answer
 
 
 async def wait_for(

@@ -117,6 +117,18 @@ class OwnershipLost(StoreError):
     code = "ownership_lost"
 
 
+class RebuildUnderWay(StoreError):
+    """A projection is being rebuilt already; wait for that to end."""
+
+    code = "rebuild_under_way"
+
+
+class ProjectionFailed(StoreError):
+    """A projection's handler failed on what history holds: mend it, then try again; nothing was changed."""
+
+    code = "projection_failed"
+
+
 # --- broker -----------------------------------------------------------------------------------------
 
 

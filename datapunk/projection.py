@@ -7,6 +7,7 @@ projection is rebuilt beside the old one and switched to in one step.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ class Recorded(Generic[E_co]):
     version: int
     at: datetime
 
+
+# A rebuild's schemas are named for the projection's, with an ending: see `datapunk.generation`.
+SCHEMA_LENGTH = 48  # of 63 that Postgres keeps, less the longest ending
+RESERVED = re.compile(r"_(old|g\d+)$")
 
 Rows = AsyncConnection[tuple[Any, ...]]
 Handler = Callable[[Any, Rows, Sequence[Recorded[Any]]], Awaitable[None]]
@@ -92,6 +97,11 @@ class Projection:
         for attribute in ("module", "name"):
             if not isinstance(getattr(cls, attribute, None), str):
                 raise ConfigurationError(f"{cls.__name__} needs a class attribute {attribute!r}")
+        if RESERVED.search(cls.schema()) or len(cls.schema()) > SCHEMA_LENGTH:
+            raise ConfigurationError(
+                f"{cls.__name__}: call it neither …_old nor …_g1 (rebuilding uses these), "
+                f"and its schema {cls.schema()!r} in at most {SCHEMA_LENGTH} characters"
+            )
         handlers: dict[type[Event], Handler] = {}
         for attribute in dir(cls):
             method = getattr(cls, attribute)

@@ -1,19 +1,22 @@
 """Rebuilds a projection beside the one that serves reads, and switches in one step (blue/green).
 
 The new generation is filled from the whole history in a schema of its own. When it's nearly there, a short
-transaction holds off the projector of the old one, applies the rest, renames the schemas and names the new
-generation active: a reader's statement sees the old tables or the new ones, whole.
+transaction holds off the projector of the old one, applies what that one has applied, renames the schemas and
+names the new generation active: a reader's statement sees the old tables or the new ones, whole, and never goes
+back in time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection, sql
 
-from datapunk.errors import ConfigurationError
+from datapunk.errors import DatapunkError, ProjectionFailed, RebuildUnderWay
 from datapunk.generation import Generation, active
 from datapunk.messages.registry import Registry
 from datapunk.projection import Projection
@@ -23,7 +26,7 @@ from datapunk.store.read import read_all, safe_position
 from datapunk.store.statements import statement
 
 Progress = Callable[[int, int], None]  # positions done, positions in all
-NEAR = 500  # positions: the rest that is applied while the old generation's projector waits
+NEAR_BATCHES = 10  # left to the end: the switch, which holds off the projector (not readers), applies the rest
 
 
 async def rebuild(
@@ -34,6 +37,9 @@ async def rebuild(
 ) -> Generation:
     """Build a new generation from history and let it serve reads.
 
+    A paused projection is brought to the present by it, and is still paused then. Interrupted, it takes away
+    what it built.
+
     Args:
         projection: what to rebuild.
         registry: decodes events.
@@ -41,58 +47,98 @@ async def rebuild(
         on_progress: told how far it is after each batch.
 
     Raises:
-        ConfigurationError: if it's being rebuilt already.
+        RebuildUnderWay: if it's being rebuilt already.
+        ProjectionFailed: if a handler fails.
     """
+    name = projection.full_name()
     async with await connect(settings.database_url) as conn:
-        name = projection.full_name()
-        cursor = await conn.execute(statement("try_lock_rebuild"), {"projection": name})
-        row = await cursor.fetchone()
-        if not (row and row[0]):
-            raise ConfigurationError(f"{name} is being rebuilt already; wait for that to end")
+        if not await _lock(conn, name):
+            raise RebuildUnderWay(f"{name} is being rebuilt already; wait for that to end")
         old = await active(conn, projection)
-        building = await _begin(conn, projection, old.number + 1)
-        while True:
-            total = await safe_position(conn)
-            on_progress(building.position, total)
-            if total - building.position <= NEAR:
-                break
-            building, _ = await building.apply(conn, registry, settings.projection_batch)
-        new = await _switch(conn, registry, building)
+        await _discard(conn, old)
+        try:
+            building = await _fill(conn, old, registry, settings.projection_batch, on_progress)
+            new = await _switch(conn, registry, building, settings.projection_batch)
+        except BaseException as error:
+            with suppress(psycopg.Error, OSError):  # else the next one, or the projector, takes it away
+                await _discard(conn, await active(conn, projection))
+            if _is_of_a_handler(error):
+                raise ProjectionFailed(
+                    f"{name} can't be rebuilt: {type(error).__name__}: {error}; the old tables go on serving reads"
+                ) from error
+            raise
         on_progress(new.position, new.position)
-        await conn.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(_old_schema(projection))))
+        await _discard(conn, new)
         return new
 
 
-async def _begin(conn: AsyncConnection[Any], projection: Projection, number: int) -> Generation:
-    """An empty generation; what an interrupted rebuild left behind goes first."""
+async def discard_leftovers(conn: AsyncConnection[Any], serving: Generation) -> None:
+    """Take away what a rebuild that was killed left behind, unless one is under way."""
+    name = serving.projection.full_name()
+    if await _others(conn, serving) and await _lock(conn, name):
+        try:  # a rebuild may have ended between the two looks: look anew at what serves
+            await _discard(conn, await active(conn, serving.projection))
+        finally:
+            await conn.execute(statement("unlock_rebuild"), {"projection": name})
+
+
+def _is_of_a_handler(error: BaseException) -> bool:
+    is_ours = isinstance(error, DatapunkError | psycopg.OperationalError | psycopg.InterfaceError | OSError)
+    return isinstance(error, Exception) and not is_ours
+
+
+async def _lock(conn: AsyncConnection[Any], name: str) -> bool:
+    cursor = await conn.execute(statement("try_lock_rebuild"), {"projection": name})
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def _discard(conn: AsyncConnection[Any], serving: Generation) -> None:
+    """Drop all of a projection that isn't the serving generation; the caller holds the lock."""
+    for schema in await _others(conn, serving):
+        await conn.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
+    await conn.execute(
+        statement("delete_checkpoints_but"),
+        {"projection": serving.projection.full_name(), "generation": serving.number},
+    )
+
+
+async def _others(conn: AsyncConnection[Any], serving: Generation) -> list[str]:
+    cursor = await conn.execute(statement("query_generation_schemas"), {"schema": serving.projection.schema()})
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def _fill(
+    conn: AsyncConnection[Any], old: Generation, registry: Registry, batch: int, on_progress: Progress
+) -> Generation:
+    """A new generation, filled until it's near the end of history."""
+    projection, number = old.projection, old.number + 1
     building = Generation(projection, number, f"{projection.schema()}_g{number}", 0, projection.version)
     async with conn.transaction():
-        for leftover in (building.schema, _old_schema(projection)):
-            await conn.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(leftover)))
-        await conn.execute(statement("delete_checkpoint"), {"projection": projection.full_name(), "generation": number})
         await building.create(conn)
-    return building
+    while True:
+        total = await safe_position(conn)
+        on_progress(building.position, total)
+        if total - building.position <= NEAR_BATCHES * batch:
+            return building
+        building, _ = await building.apply(conn, registry, batch)
 
 
-async def _switch(conn: AsyncConnection[Any], registry: Registry, building: Generation) -> Generation:
+async def _switch(conn: AsyncConnection[Any], registry: Registry, building: Generation, batch: int) -> Generation:
     projection = building.projection
     name, serving = projection.full_name(), projection.schema()
     async with conn.transaction():
-        # The projector's transactions move the active checkpoint and so wait for this row's lock.
-        await conn.execute(statement("lock_projection"), {"projection": name})
+        # The projector's transactions share a lock on this row and so wait; its checkpoint stands still.
+        cursor = await conn.execute(statement("lock_projection"), {"projection": name})
+        row = await cursor.fetchone()
+        assert row is not None  # `active` made it
         types = [event.message_type for event in projection.handlers]
-        while True:
-            events, reached = await read_all(conn, building.position, NEAR, types=types)
-            if reached == building.position:
-                break
+        while building.position < row[1]:
+            events, reached = await read_all(conn, building.position, batch, types=types)
             await building.move(conn, reached)
             await building.write(conn, registry, events)
             building = replace(building, position=reached)
-        for old, new in ((serving, _old_schema(projection)), (building.schema, serving)):
+        for old, new in ((serving, f"{serving}_old"), (building.schema, serving)):
             await conn.execute(sql.SQL("alter schema {} rename to {}").format(sql.Identifier(old), sql.Identifier(new)))
         await conn.execute(statement("set_active_generation"), {"projection": name, "generation": building.number})
     return replace(building, schema=serving)
-
-
-def _old_schema(projection: Projection) -> str:
-    return f"{projection.schema()}_old"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID, uuid4
 
+from datapunk.messages.registry import Registry
 from datapunk.store.append import AppendBatch
 from datapunk.store.events import EventData, InboxEntry
+from tests.accounts.events import Deposited
+from tests.accounts.module import accounts
 
 OWNER = UUID(int=7)
+REGISTRY = Registry.of([accounts])
 
 
 def event(stream: str, version: int, *, type: str = "test.Happened", data: bytes = b"", tenant: str = "t") -> EventData:
@@ -24,3 +28,24 @@ def entry(id: UUID, *, stream: str = "s", versions: tuple[int, int] | None = Non
 def batch(*events: EventData, **more: object) -> AppendBatch:
     """A batch of one module, all from shard 0."""
     return AppendBatch("test", OWNER, events, [0] * len(events), **more)  # type: ignore[arg-type]
+
+
+def deposits(count: int, *, account: str = "a", first: int = 1) -> AppendBatch:
+    """Deposits of one cent each into an account, as the engine would have stored them."""
+    codec, fingerprint = REGISTRY.codec(Deposited), REGISTRY.fingerprint(Deposited)
+    return batch(
+        *(
+            EventData(
+                tenant="default",
+                stream=f"accounts.account/{account}",
+                version=version,
+                type=Deposited.message_type,
+                id=uuid4(),
+                schema=fingerprint,
+                data=codec.encode_binary(Deposited(cents=1, balance=version)),
+                causation=uuid4(),
+                metadata={},
+            )
+            for version in range(first, first + count)
+        )
+    )

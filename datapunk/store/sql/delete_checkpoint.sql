@@ -1,1 +1,0 @@
-delete from checkpoints where projection = %(projection)s and generation = %(generation)s

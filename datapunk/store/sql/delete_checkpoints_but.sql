@@ -1,0 +1,1 @@
+delete from checkpoints where projection = %(projection)s and generation <> %(generation)s
