@@ -23,7 +23,7 @@ from datapunk.settling import Committed
 from datapunk.store.events import EventData
 from datapunk.store.outbox import delete, unconfirmed
 from datapunk.store.read import events_at
-from datapunk.telemetry import metrics
+from datapunk.telemetry import metrics, traces
 from datapunk.telemetry.logs import get_logger
 
 DIRECT_REPLY = "amq.rabbitmq.reply-to."  # the broker's pseudo-queue for replies
@@ -155,28 +155,33 @@ class Announcer:
             message=refused.message[:2000].replace("\0", "�"),
             command_id=envelope.id if envelope else None,
         )
+        content_type = AVRO_BINARY if properties.content_type == AVRO_BINARY else AVRO_JSON
         channel.publish(
             "",
             properties.reply_to,
             Properties(
-                content_type=AVRO_JSON,
+                content_type=content_type,
                 headers={"schema": self._outcome_fingerprint},
                 correlation_id=properties.correlation_id or properties.message_id,
                 type=Outcome.message_type,
+                app_id="datapunk",
             ),
-            self._registry.encode(outcome, AVRO_JSON),
+            self._registry.encode(outcome, content_type),
         )
 
     def _bury(self, channel: Channel, refused: Refused) -> None:
         delivery = refused.delivery
         metrics.DEAD_LETTERS.labels(module=self._module.name, reason=refused.code).inc()
-        log.warning(
-            "dead_letter",
-            module=self._module.name,
-            reason=refused.code,
-            detail=refused.message,
-            message_id=delivery.properties.message_id,
-        )
+        metrics.ERRORS.labels(service=f"{self._module.name}.shards", error_type=refused.code).inc()
+        with traces.span("dead letter", traces.traceparent_of(delivery.properties.headers)):
+            log.warning(
+                "dead_letter",
+                module=self._module.name,
+                reason=refused.code,
+                detail=refused.message,
+                message_id=delivery.properties.message_id,
+                correlation_id=delivery.properties.correlation_id,
+            )
         properties = dead_letter(
             delivery.properties,
             reason=refused.code,
@@ -188,9 +193,9 @@ class Announcer:
         )
         channel.publish(DEAD, dead_key(self._module.name, refused.code), properties, delivery.body)
 
-    def bury_returned(self, channel: Channel) -> None:
+    def bury_returned(self, replies: Channel, channel: Channel) -> None:
         """Replies that found no queue: keep them among the dead letters; the outcome is in the inbox besides."""
-        for returned in channel.returned:
+        for returned in replies.returned:
             reason = "reply_unroutable"
             message = f"the reply queue {returned.routing_key!r} doesn't exist: {returned.reply_text}"
             metrics.DEAD_LETTERS.labels(module=self._module.name, reason=reason).inc()
@@ -199,7 +204,8 @@ class Announcer:
                 returned.properties, reason=reason, message=message, routing_key=returned.routing_key
             )
             channel.publish(DEAD, dead_key(self._module.name, reason), properties, returned.body)
-        channel.returned.clear()
+        replies.returned.clear()
+        channel.flush()
 
     def _count(self, type: str, outcome: str) -> None:
         metrics.COMMANDS_HANDLED.labels(module=self._module.name, type=type, outcome=outcome).inc()

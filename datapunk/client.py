@@ -371,7 +371,8 @@ class Client:
         self, reply: asyncio.Future[AbstractIncomingMessage], timeout_s: float, what: str
     ) -> AbstractIncomingMessage:
         try:
-            return await asyncio.wait_for(reply, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await reply
         except TimeoutError:
             raise ReplyTimeout(f"no reply to {what} in {timeout_s:g} s; is somebody running the module?") from None
 

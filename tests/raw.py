@@ -77,7 +77,9 @@ class RawClient:
     async def outcome(self, registry: Registry) -> Outcome:
         """The next reply."""
         message = await asyncio.wait_for(self.replies.get(), PATIENCE_S)
-        return registry.codec(Outcome).decode_json(message.body)
+        outcome = registry.decode(message.type or "", message.body, message.content_type, None)
+        assert isinstance(outcome, Outcome)
+        return outcome
 
     async def dead_letter(self, module: str = "accounts") -> AbstractIncomingMessage:
         """The next dead letter of a module, taken off its queue."""

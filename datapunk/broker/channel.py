@@ -270,9 +270,12 @@ class Channel:
             self._answer = asyncio.get_running_loop().create_future()
             self._link.send(method, self.number)
             try:
-                return await asyncio.wait_for(self._answer, ANSWER_TIMEOUT_S)
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):  # `wait_for` may swallow a cancellation
+                    return await self._answer
             except TimeoutError:
-                raise ConnectionLost(f"the broker didn't answer {method.name} in {ANSWER_TIMEOUT_S:g} s") from None
+                error = ConnectionLost(f"the broker didn't answer {method.name} in {ANSWER_TIMEOUT_S:g} s")
+                self.fail(error)  # a late answer would be taken for that to the next method
+                raise error from None
             finally:
                 self._answer = None
 

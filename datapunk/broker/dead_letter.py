@@ -19,6 +19,7 @@ BY_BROKER = "by_broker"
 MAX_TRACE = 8_192  # characters: headers must fit into one frame
 MAX_MESSAGE = 2_000  # characters
 FALLBACK_MODULE = "datapunk"
+MAX_MODULE = 60  # characters
 
 log = get_logger(__name__)
 
@@ -48,7 +49,7 @@ def dead_letter(
     headers: dict[str, Any] = {
         **original,
         "dead-reason": reason,
-        "dead-message": message[:MAX_MESSAGE],
+        "dead-message": _encodable(message[:MAX_MESSAGE]),
         "dead-at": datetime.now(UTC).isoformat(),
         "dead-by": f"{socket.gethostname()}:{os.getpid()}",
         "dead-exchange": exchange,
@@ -58,7 +59,7 @@ def dead_letter(
     if properties.user_id:
         headers["dead-user-id"] = properties.user_id  # as a property the broker would compare it with ours
     if trace:
-        headers["dead-traceback"] = trace[-MAX_TRACE:]
+        headers["dead-traceback"] = _encodable(trace[-MAX_TRACE:])
     return Properties(
         content_type=properties.content_type,
         content_encoding=properties.content_encoding,
@@ -74,6 +75,11 @@ def dead_letter(
     )
 
 
+def _encodable(text: str) -> str:
+    """Texts of exceptions may hold halves of surrogate pairs, which UTF-8 has no form for."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def count_unreadable(module: str, delivery: Delivery) -> None:
     """Tell of a message that the broker itself will move to the dead letters (`Channel.settle`)."""
     metrics.DEAD_LETTERS.labels(module=module, reason=BY_BROKER).inc()
@@ -81,5 +87,5 @@ def count_unreadable(module: str, delivery: Delivery) -> None:
 
 
 def dead_key(module: str, reason: str) -> str:
-    """The routing key of a dead letter."""
-    return f"{module or FALLBACK_MODULE}.{reason}"
+    """The routing key of a dead letter; what isn't a module's name can be long, and a key has 255 bytes at most."""
+    return f"{module[:MAX_MODULE] or FALLBACK_MODULE}.{reason}"

@@ -2,7 +2,7 @@
 
 General clients make an object and a future of every message; that costs several times what the broker needs
 (docs/adr/0005). Here a batch is one write, confirms are counted by delivery tag, and deliveries pile up until
-they're taken together. Everything but the engine uses aio-pika.
+they're taken together. What isn't on that path uses aio-pika.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from struct import error as struct_error
 from time import monotonic
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from pamqp import base, frame
 from pamqp import commands as amqp
+from pamqp.exceptions import PAMQPException
 
 from datapunk.broker.channel import Channel, Delivery, Returned
 from datapunk.broker.frames import (
@@ -38,7 +40,9 @@ from datapunk.broker.properties import Properties, decode_properties
 from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost, InvalidEnvelope
 
 CONNECT_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 5.0
 FRAME_MAX = 131_072  # bytes: what RabbitMQ proposes, too
+LARGEST_FRAME = 16 * FRAME_MAX  # bytes: a dead letter's header may outgrow what was agreed; more isn't AMQP
 MOST_PROPERTIES = 65_536  # bytes: half a frame, which leaves room for what a dead letter adds
 CAPABILITIES = {
     "publisher_confirms": True,
@@ -77,13 +81,14 @@ class Link(asyncio.Protocol):
         """Connect to a broker by an amqp:// or amqps:// URL.
 
         Raises:
-            ConfigurationError: if the URL isn't one, or the credentials or virtual host are refused.
-            ConnectionLost: if nobody answers there.
+            ConfigurationError: if the URL isn't one.
+            ConnectionLost: if nobody answers there, or the credentials or the virtual host are refused.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("amqp", "amqps") or not parts.hostname:
             raise ConfigurationError(f"{parts.scheme}://… is not an amqp:// or amqps:// URL")
         is_secure = parts.scheme == "amqps"
+        port = parts.port or (5671 if is_secure else 5672)
         loop = asyncio.get_running_loop()
         link = cls(name)
         try:
@@ -91,7 +96,7 @@ class Link(asyncio.Protocol):
                 await loop.create_connection(
                     lambda: link,
                     parts.hostname,
-                    parts.port or (5671 if is_secure else 5672),
+                    port,
                     ssl=ssl.create_default_context() if is_secure else None,
                 )
                 user, password = unquote(parts.username or "guest"), unquote(parts.password or "guest")
@@ -99,8 +104,8 @@ class Link(asyncio.Protocol):
                 await link._shake_hands(user, password, host, heartbeat_s)
         except (OSError, TimeoutError) as error:
             link._end(ConnectionLost("given up"))
-            where = f"{parts.hostname}:{parts.port or 5672}"
-            raise ConnectionLost(f"no broker answers at {where}: {error or 'timeout'}; is it up?") from None
+            why = str(error) or f"silence for {CONNECT_TIMEOUT_S:g} s"
+            raise ConnectionLost(f"no broker answers at {parts.hostname}:{port}: {why}; is it up?") from None
         except BrokerError:
             link._end(ConnectionLost("given up"))
             raise
@@ -133,7 +138,8 @@ class Link(asyncio.Protocol):
             self._is_closing = True
             self.send(amqp.Connection.Close(reply_code=200, reply_text="bye", class_id=0, method_id=0), 0)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self.closed), 5.0)
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await asyncio.shield(self.closed)
         self._end(ConnectionLost(f"{self.name}: closed"))
 
     def write(self, data: bytes) -> None:
@@ -165,6 +171,8 @@ class Link(asyncio.Protocol):
         try:
             while size - offset >= 7:
                 kind, channel, length = frame_head.unpack_from(data, offset)
+                if length > LARGEST_FRAME:
+                    raise ValueError(f"a frame of {length:,} bytes")
                 end = offset + 7 + length
                 if end + 1 > size:
                     break
@@ -172,7 +180,7 @@ class Link(asyncio.Protocol):
                     raise ValueError("a frame doesn't end where it should")
                 self._on_frame(kind, channel, data[offset + 7 : end])
                 offset = end + 1
-        except (ValueError, IndexError, KeyError) as error:
+        except (ValueError, IndexError, KeyError, struct_error, PAMQPException) as error:
             self._end(ConnectionLost(f"{self.name}: what the broker sent makes no sense: {error!r}"))
             return
         self._rest = data[offset:]
@@ -230,7 +238,8 @@ class Link(asyncio.Protocol):
             self._channels[channel].on_method(method)
         elif isinstance(method, amqp.Connection.Close):
             self.send(amqp.Connection.CloseOk(), 0)
-            self._end(ConnectionLost(f"{self.name}: the broker closed the connection: {method.reply_text}"))
+            hint = "" if self._beating else "; check the user, the password and the virtual host in the broker's URL"
+            self._end(ConnectionLost(f"{self.name}: the broker closed the connection: {method.reply_text}{hint}"))
         elif isinstance(method, amqp.Connection.CloseOk):
             self._end(ConnectionLost(f"{self.name}: closed"))
         elif isinstance(method, amqp.Connection.Blocked):
@@ -264,17 +273,16 @@ class Link(asyncio.Protocol):
 
     async def _expect(self, kind: Any) -> Any:
         waiting = asyncio.ensure_future(self._handshake.get())
-        await asyncio.wait({waiting, self.closed}, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
+        try:
+            await asyncio.wait({waiting, self.closed}, return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                raise self.closed.result()
+        finally:
             waiting.cancel()
-            raise self._refusal(self.closed.result())
         method = waiting.result()
         if not isinstance(method, kind):
             raise ConnectionLost(f"{self.name}: expected {kind.name}, got {method.name}")
         return method
-
-    def _refusal(self, error: BrokerError) -> BrokerError:
-        return ConnectionLost(f"{error}; check the user, the password and the virtual host in the broker's URL")
 
     async def _beat(self, interval_s: int) -> None:
         """Send a heartbeat twice an interval; two intervals of silence mean that the broker is gone."""

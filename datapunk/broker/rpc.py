@@ -4,32 +4,56 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-import aio_pika
-from aio_pika.abc import AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError
-
 from datapunk.actor import Rejected
+from datapunk.broker.channel import Channel, Delivery
+from datapunk.broker.dead_letter import count_unreadable, dead_key, dead_letter
+from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
-from datapunk.errors import DatapunkError, MessageError
+from datapunk.broker.topology import DEAD, query_queue
+from datapunk.errors import (
+    BrokerError,
+    DatapunkError,
+    InvalidEnvelope,
+    MessageError,
+    OversizedMessage,
+    UnknownMessageType,
+)
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
-from datapunk.messages.envelope import Envelope, read_envelope
+from datapunk.messages.envelope import read_envelope
 from datapunk.messages.message import Answer, Message, Query
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.settings import Settings
-from datapunk.telemetry import metrics
+from datapunk.telemetry import metrics, traces
 from datapunk.telemetry.logs import get_logger
 
 CONCURRENT = 16  # queries under way a process and module
+CONSUMER = "queries"
 RETRY_S = 1.0  # pause before the broker is tried again
+MAX_MESSAGE = 2_000  # characters of an error's text
 
 log = get_logger(__name__)
 
 Answering = Callable[..., Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back: an answer, or an outcome that says why there's none (`code` is "ok" for an answer)."""
+
+    type: str
+    fingerprint: str
+    content_type: str
+    body: bytes
+    code: str = "ok"
+    message: str = ""
+    is_failure: bool = False
 
 
 class QueryServer:
@@ -38,7 +62,7 @@ class QueryServer:
     Args:
         module: whose.
         registry: encodes and decodes.
-        settings: the broker, and how long a query may take.
+        settings: the broker, how long a query may take, how large a message may be.
         answer: called as `answer(query, tenant=…, after=…, timeout_s=…)`.
     """
 
@@ -47,114 +71,169 @@ class QueryServer:
         self._registry = registry
         self._settings = settings
         self._answer = answer
+        self._types = {handler.query.message_type for handler in module.queries}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until told to stop, then let those under way finish."""
+        """Serve until told to stop, then let those under way finish; what isn't begun goes back to the queue."""
         while not stop.is_set():
             try:
-                connection = await aio_pika.connect_robust(
-                    self._settings.broker_url,
-                    client_properties={"connection_name": f"{self._module.name}.queries"},
+                link = await Link.open(self._settings.broker_url, name=f"{self._module.name}.queries")
+                try:
+                    await self._serve(link, stop)
+                finally:
+                    await link.close()
+            except* (BrokerError, OSError) as group:
+                log.warning("query_server_away", module=self._module.name, detail=str(group.exceptions[0]))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RETRY_S)
+
+    async def _serve(self, link: Link, stop: asyncio.Event) -> None:
+        # Replies aren't confirmed: who misses one asks again. Dead letters are, so they have a channel of their own.
+        intake = await link.channel(prefetch=CONCURRENT)
+        outlet = await link.channel(confirms=True)
+        await intake.consume(query_queue(self._module.name), CONSUMER)
+        async with asyncio.TaskGroup() as under_way:
+            taking = under_way.create_task(self._take(intake, outlet, under_way))
+            await stop.wait()
+            await intake.cancel(CONSUMER)
+            taking.cancel()
+
+    async def _take(self, intake: Channel, outlet: Channel, under_way: asyncio.TaskGroup) -> None:
+        """Start each query as it comes; that no more than `CONCURRENT` are under way is the prefetch's work."""
+        while True:
+            for delivery in await intake.take(CONCURRENT, 0.0):
+                under_way.create_task(self._handle(delivery, intake, outlet))
+
+    async def _handle(self, delivery: Delivery, intake: Channel, outlet: Channel) -> None:
+        if delivery.unreadable:  # the broker keeps it: what can't be read can't be answered or published
+            count_unreadable(self._module.name, delivery)
+            intake.nack(delivery.delivery_tag, requeue=False)
+            return
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        reply = await self._reply(delivery)
+        properties = delivery.properties
+        if properties.reply_to:
+            intake.publish(
+                "",
+                properties.reply_to,
+                Properties(
+                    content_type=reply.content_type,
+                    headers={"schema": reply.fingerprint},
+                    correlation_id=properties.correlation_id or properties.message_id,
+                    type=reply.type,
+                    app_id="datapunk",
+                ),
+                reply.body,
+            )
+            intake.flush()
+        elif reply.is_failure:
+            await self._bury(delivery, reply, outlet)
+        intake.ack(delivery.delivery_tag)
+        metrics.REQUEST_DURATION.labels(
+            service=f"{self._module.name}.queries",
+            endpoint=properties.type if properties.type in self._types else "unknown",
+            status=reply.code,
+        ).observe(clock() - began)
+
+    async def _reply(self, delivery: Delivery) -> Reply:
+        """Whatever comes of it, there's a reply."""
+        properties = delivery.properties
+        content_type = AVRO_BINARY if properties.content_type == AVRO_BINARY else AVRO_JSON
+        try:
+            with traces.span(
+                f"answer {properties.type}", traces.traceparent_of(properties.headers), kind=traces.SERVER
+            ):
+                answer = await self._ask(delivery)
+            reply = self._encoded(answer, content_type)
+            if len(reply.body) > self._settings.max_message_bytes:
+                raise OversizedMessage(
+                    f"the answer has {len(reply.body):,} bytes, and {self._settings.max_message_bytes:,} are the "
+                    "limit; ask for less"
                 )
-                async with connection:
-                    channel = await connection.channel()
-                    await channel.set_qos(prefetch_count=CONCURRENT)
-                    queue = await channel.get_queue(f"{self._module.name}.queries", ensure=False)
-                    under_way: set[asyncio.Task[None]] = set()
-
-                    async def on_query(
-                        message: AbstractIncomingMessage,
-                        under_way: set[asyncio.Task[None]] = under_way,
-                        channel: Any = channel,
-                    ) -> None:
-                        task = asyncio.create_task(self._serve(message, channel))
-                        under_way.add(task)
-                        task.add_done_callback(under_way.discard)
-
-                    tag = await queue.consume(on_query)
-                    await stop.wait()
-                    await queue.cancel(tag)
-                    await asyncio.gather(*under_way, return_exceptions=True)
-            except (AMQPError, OSError) as error:
-                log.warning("query_server_away", module=self._module.name, detail=str(error))
-                await asyncio.sleep(RETRY_S)
-
-    async def _serve(self, message: AbstractIncomingMessage, channel: Any) -> None:
-        envelope: Envelope | None = None
-        timer = metrics.REQUEST_DURATION
-        began = asyncio.get_running_loop().time()
-        status = "ok"
-        try:
-            envelope = read_envelope(properties_of(message), needs_actor=False)
-            query = self._registry.decode(envelope.type, message.body, envelope.content_type, envelope.schema)
-            if not isinstance(query, Query):
-                raise MessageError(f"{envelope.type} is not a query")
-            reply: Message = await self._answer(
-                query,
-                tenant=envelope.tenant,
-                after=_number(message, "after-position"),
-                timeout_s=min((_number(message, "timeout-ms") or 1e9) / 1000, self._settings.query_timeout_s),
-            )
         except Rejected as rejection:
-            status = rejection.code
-            reply = Outcome(
-                status=Status.Rejected,
-                code=rejection.code,
-                message=rejection.message,
-                details=rejection.details,
-            )
+            return self._rejected(rejection, content_type)
         except DatapunkError as error:
-            status = error.code
-            reply = Outcome(status=Status.Failed, code=error.code, message=str(error))
+            return self._failed(error.code, str(error), content_type)
         except Exception as error:
-            status = "failed"
-            log.error("query_failed", type=message.type, trace=traceback.format_exc())
-            metrics.ERRORS.labels(service="queries", error_type=type(error).__name__).inc()
-            reply = Outcome(status=Status.Failed, code="query_failed", message=f"{type(error).__name__}: {error}")
+            return self._broken(properties, error, content_type)
+        return reply
+
+    async def _ask(self, delivery: Delivery) -> Answer:
+        properties = delivery.properties
+        envelope = read_envelope(properties, needs_actor=False, default_tenant=self._settings.default_tenant)
+        headers = properties.headers or {}
+        after = _whole_number(headers, "after-position", least=0)
+        timeout_ms = _whole_number(headers, "timeout-ms", least=1)
+        if not envelope.reply_to:
+            raise InvalidEnvelope("the property `reply_to` is missing: it names the queue for the answer")
+        if len(delivery.body) > self._settings.max_message_bytes:
+            raise OversizedMessage(
+                f"the body has {len(delivery.body):,} bytes, and {self._settings.max_message_bytes:,} are the limit"
+            )
+        query = self._registry.decode(envelope.type, delivery.body, envelope.content_type, envelope.schema)
+        if not isinstance(query, Query):
+            raise UnknownMessageType(f"{envelope.type} is not a query; {self._module.name} answers {self._listed()}")
+        most_s = self._settings.query_timeout_s
+        return await self._answer(
+            query,
+            tenant=envelope.tenant,
+            after=after,
+            timeout_s=most_s if timeout_ms is None else min(timeout_ms / 1000, most_s),
+        )
+
+    def _listed(self) -> str:
+        return ", ".join(sorted(self._types)) or "none"
+
+    def _rejected(self, rejection: Rejected, content_type: str) -> Reply:
+        outcome = Outcome(
+            status=Status.Rejected,
+            code=rejection.code,
+            message=rejection.message,
+            details=rejection.details,
+        )
         try:
-            if message.reply_to:
-                await self._reply(message, envelope, reply, channel)
-            await message.ack()
-        except (AMQPError, OSError, RuntimeError) as error:
-            log.warning("reply_lost", type=message.type, detail=str(error))  # asked again, it's answered again
-        timer.labels(service=f"{self._module.name}.queries", endpoint=message.type or "", status=status).observe(
-            asyncio.get_running_loop().time() - began
+            return self._encoded(outcome, content_type, rejection.code, rejection.message)
+        except MessageError as error:  # its message or details are no text
+            return self._failed("query_failed", f"the rejection can't be sent: {error}", content_type)
+
+    def _broken(self, properties: Properties, error: Exception, content_type: str) -> Reply:
+        log.error("query_failed", type=properties.type, trace=traceback.format_exc())
+        metrics.ERRORS.labels(service="queries", error_type=type(error).__name__).inc()
+        return self._failed("query_failed", f"{type(error).__name__}: {error}", content_type)
+
+    def _failed(self, code: str, message: str, content_type: str) -> Reply:
+        text = message[:MAX_MESSAGE].replace("\0", "�").encode("utf-8", "replace").decode()
+        outcome = Outcome(status=Status.Failed, code=code, message=text)
+        return self._encoded(outcome, content_type, code, text, is_failure=True)
+
+    def _encoded(
+        self, message: Message, content_type: str, code: str = "ok", text: str = "", *, is_failure: bool = False
+    ) -> Reply:
+        body = self._registry.encode(message, content_type)
+        fingerprint = self._registry.fingerprint(type(message))
+        return Reply(message.message_type, fingerprint, content_type, body, code, text, is_failure)
+
+    async def _bury(self, delivery: Delivery, reply: Reply, outlet: Channel) -> None:
+        """Nobody waits to hear what is wrong with it."""
+        metrics.DEAD_LETTERS.labels(module=self._module.name, reason=reply.code).inc()
+        log.warning("dead_letter", module=self._module.name, reason=reply.code, detail=reply.message)
+        properties = dead_letter(
+            delivery.properties,
+            reason=reply.code,
+            message=reply.message,
+            exchange=delivery.exchange,
+            routing_key=delivery.routing_key,
+            queue=query_queue(self._module.name),
         )
-
-    async def _reply(
-        self, message: AbstractIncomingMessage, envelope: Envelope | None, reply: Message, channel: Any
-    ) -> None:
-        content_type = AVRO_BINARY if envelope is not None and envelope.content_type == AVRO_BINARY else AVRO_JSON
-        assert message.reply_to is not None  # the caller looked
-        await channel.default_exchange.publish(
-            aio_pika.Message(
-                self._registry.encode(reply, content_type),
-                content_type=content_type,
-                type=reply.message_type,
-                correlation_id=message.correlation_id or message.message_id,
-                headers={"schema": self._registry.fingerprint(type(reply))},
-            ),
-            message.reply_to,
-            mandatory=False,
-        )
+        outlet.publish(DEAD, dead_key(self._module.name, reply.code), properties, delivery.body)
+        await outlet.confirmed(outlet.flush())
 
 
-def properties_of(message: AbstractIncomingMessage) -> Properties:
-    """An aio-pika message's properties as the engine has them."""
-    return Properties(
-        content_type=message.content_type,
-        content_encoding=message.content_encoding,
-        headers=dict(message.headers),
-        correlation_id=message.correlation_id,
-        reply_to=message.reply_to,
-        message_id=message.message_id,
-        timestamp=message.timestamp,
-        type=message.type,
-        user_id=message.user_id,
-        app_id=message.app_id,
-    )
-
-
-def _number(message: AbstractIncomingMessage, header: str) -> int | None:
-    value = message.headers.get(header)
-    return value if isinstance(value, int) else None
+def _whole_number(headers: Mapping[str, Any], name: str, *, least: int) -> int | None:
+    value = headers.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InvalidEnvelope(f"the header `{name}` must be a whole number from {least}, not {value!r}")
+    return value

@@ -25,6 +25,8 @@ UNROUTABLE_DEAD_QUEUE = f"{UNROUTABLE_QUEUE}.dead"
 # command is redelivered whenever its process dies, which is no fault of its own.
 DELIVERY_LIMIT = 1000
 QUERY_TTL_MS = 60_000  # a query nobody took by then isn't waited for any more
+# Of what the broker moved, only what a consumer rejected; "all" would pass over headers that start with x-.
+REJECTED = {"x-match": "all-with-x", "x-first-death-reason": "rejected"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Binding:
     destination: str
     routing_key: str
     to_exchange: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,11 @@ class Topology:
 def command_queue(module: str, shard: int) -> str:
     """The queue of a shard."""
     return f"{module}.commands.{shard}"
+
+
+def query_queue(module: str) -> str:
+    """The queue of a module's queries."""
+    return f"{module}.queries"
 
 
 def topology_of(module: Module, shards: int) -> Topology:
@@ -89,22 +97,33 @@ def topology_of(module: Module, shards: int) -> Topology:
             Exchange(f"{name}.commands", "direct", alternate),
             Exchange(f"{name}.shards", "x-consistent-hash", {"hash-header": "actor-id", **alternate}),
             Exchange(f"{name}.queries", "direct", alternate),
+            Exchange(f"{name}.queries.dead", "headers"),
             Exchange(f"{name}.events", "topic"),
         ),
         queues=(
             Queue(UNROUTABLE_QUEUE, {**_dead_lettering(UNROUTABLE_QUEUE), "x-queue-type": "quorum"}),
             Queue(UNROUTABLE_DEAD_QUEUE, {"x-queue-type": "quorum"}),
             Queue(f"{name}.dead", {"x-queue-type": "quorum"}),
-            Queue(f"{name}.queries", {"x-message-ttl": QUERY_TTL_MS}),
+            Queue(
+                query_queue(name),
+                {
+                    "x-queue-type": "classic",
+                    "x-message-ttl": QUERY_TTL_MS,
+                    "x-dead-letter-exchange": f"{name}.queries.dead",
+                    "x-dead-letter-routing-key": f"{name}.{BY_BROKER}",
+                },
+            ),
             *(Queue(queue, shard_arguments) for queue in commands),
         ),
         bindings=(
             Binding(UNROUTABLE, UNROUTABLE_QUEUE, ""),
             Binding(DEAD, UNROUTABLE_DEAD_QUEUE, f"{UNROUTABLE_QUEUE}.#"),
             Binding(DEAD, f"{name}.dead", f"{name}.#"),
+            # Queries that a server can't read are kept. Those that nobody took in time are not: nobody waits for them.
+            Binding(f"{name}.queries.dead", f"{name}.dead", "", arguments=REJECTED),
             *(Binding(f"{name}.commands", f"{name}.shards", type, to_exchange=True) for type in module.command_types),
             *(Binding(f"{name}.shards", queue, "1") for queue in commands),
-            *(Binding(f"{name}.queries", f"{name}.queries", handler.query.message_type) for handler in module.queries),
+            *(Binding(f"{name}.queries", query_queue(name), handler.query.message_type) for handler in module.queries),
         ),
     )
 
@@ -164,10 +183,10 @@ async def _declare(connection: aio_pika.abc.AbstractConnection, topology: Topolo
             source = await channel.get_exchange(binding.source, ensure=False)
             if binding.to_exchange:
                 target = await channel.get_exchange(binding.destination, ensure=False)
-                await target.bind(source, binding.routing_key)
+                await target.bind(source, binding.routing_key, arguments=dict(binding.arguments))
             else:
                 queue = await channel.get_queue(binding.destination, ensure=False)
-                await queue.bind(source, binding.routing_key)
+                await queue.bind(source, binding.routing_key, arguments=dict(binding.arguments))
     except aio_pika.exceptions.ChannelPreconditionFailed as error:
         raise ConfigurationError(
             f"{doing} is there already with other arguments ({error}); delete it if it's empty, or use another vhost"

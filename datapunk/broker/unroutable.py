@@ -14,7 +14,7 @@ from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.broker.topology import DEAD, UNROUTABLE_QUEUE
 from datapunk.errors import BrokerError, MessageError, UnknownMessageType
-from datapunk.messages.codec import AVRO_JSON
+from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
 from datapunk.messages.envelope import read_envelope
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
@@ -51,7 +51,7 @@ class UnroutableConsumer:
                 await asyncio.sleep(RETRY_S)
 
     async def _serve(self, link: Link, stop: asyncio.Event) -> None:
-        intake = await link.channel(prefetch=PREFETCH)
+        intake = await link.channel(prefetch=PREFETCH)  # replies go here, too: nobody confirms them
         outlet = await link.channel(confirms=True)
         await intake.consume(UNROUTABLE_QUEUE, "unroutable")
         stopping = asyncio.create_task(stop.wait())
@@ -64,13 +64,18 @@ class UnroutableConsumer:
                     return
                 deliveries = taking.result()
                 for delivery in deliveries:
-                    self._handle(delivery, outlet)
+                    self._handle(delivery, intake, outlet)
+                intake.flush()
+                await outlet.confirmed(outlet.flush())
+                for returned in outlet.returned:  # dead letters of a module that has no queue for them here
+                    outlet.publish(DEAD, dead_key(UNROUTABLE_QUEUE, "unroutable"), returned.properties, returned.body)
+                outlet.returned.clear()
                 await outlet.confirmed(outlet.flush())
                 intake.settle(deliveries)
         finally:
             stopping.cancel()
 
-    def _handle(self, delivery: Delivery, outlet: Channel) -> None:
+    def _handle(self, delivery: Delivery, replies: Channel, outlet: Channel) -> None:
         if delivery.unreadable:
             count_unreadable(UNROUTABLE_QUEUE, delivery)
             return
@@ -81,17 +86,18 @@ class UnroutableConsumer:
         log.warning("dead_letter", module=module, reason=code, detail=message, message_id=properties.message_id)
         if properties.reply_to:
             outcome = Outcome(status=Status.Failed, code=code, message=message)
-            outlet.publish(
+            content_type = AVRO_BINARY if properties.content_type == AVRO_BINARY else AVRO_JSON
+            replies.publish(
                 "",
                 properties.reply_to,
                 Properties(
-                    content_type=AVRO_JSON,
+                    content_type=content_type,
                     headers={"schema": self._registry.fingerprint(Outcome)},
                     correlation_id=properties.correlation_id or properties.message_id,
                     type=Outcome.message_type,
                     app_id="datapunk",
                 ),
-                self._registry.encode(outcome, AVRO_JSON),
+                self._registry.encode(outcome, content_type),
             )
         buried = dead_letter(
             properties,
@@ -101,14 +107,14 @@ class UnroutableConsumer:
             routing_key=delivery.routing_key,
             queue=UNROUTABLE_QUEUE,
         )
-        outlet.publish(DEAD, dead_key(module, code), buried, delivery.body)
+        outlet.publish(DEAD, dead_key(module, code), buried, delivery.body, mandatory=True)
 
     def _reason(self, delivery: Delivery) -> tuple[str, str]:
         """Why it had no route: nearly always because nobody handles the type that is its routing key."""
         known = self._modules.get(delivery.exchange.partition(".")[0])
+        is_query = delivery.exchange.endswith(".queries")
         types: list[str] = []
         if known is not None:
-            is_query = delivery.exchange.endswith(".queries")
             types = sorted(h.query.message_type for h in known.queries) if is_query else known.command_types
         if delivery.routing_key not in types:
             handled = f"; {delivery.exchange} takes {', '.join(types)}" if types else ""
@@ -117,7 +123,7 @@ class UnroutableConsumer:
                 f"nobody handles {delivery.routing_key!r}, the routing key of this message{handled}",
             )
         try:
-            read_envelope(delivery.properties)
+            read_envelope(delivery.properties, needs_actor=not is_query)
         except MessageError as error:
             return error.code, str(error)
         return "unroutable", f"no queue took {delivery.routing_key}; run `datapunk topology apply`"

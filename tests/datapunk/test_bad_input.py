@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import pytest
 
+from datapunk.broker.link import Link
+from datapunk.broker.properties import Properties
 from datapunk.messages.outcome import Status
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
@@ -59,6 +61,28 @@ CASES = {
     "tenant with blanks": Bad("invalid_envelope", "tenant", headers={"actor-id": "a", "tenant": "a b"}),
     "control characters in actor-id": Bad("invalid_envelope", "actor-id", headers={"actor-id": "a\nb"}),
     "truncated binary": Bad("undecodable", "cut off", b"", options={"content_type": "application/avro"}),
+    "NUL in a text in binary": Bad(
+        "undecodable", "NUL", b"\x04a\x00", "accounts.OpenAccount", {"content_type": "application/avro"}
+    ),
+    "invalid UTF-8 in binary": Bad(
+        "undecodable", "UTF-8", b"\x04\xff\xfe", "accounts.OpenAccount", {"content_type": "application/avro"}
+    ),
+    "a length of many gigabytes in binary": Bad(
+        "undecodable",
+        "accounts.OpenAccount",
+        b"\xfe\xff\xff\xff\xff\xff\x01",
+        "accounts.OpenAccount",
+        {"content_type": "application/avro"},
+    ),
+    "bytes after the record": Bad(
+        "undecodable", "left over", b"\x02\x02", options={"content_type": "application/avro"}
+    ),
+    "text after the record": Bad("undecodable", "trailing", b'{"cents":1} {"cents":2}'),
+    "missing field": Bad("undecodable", "missing required field `cents`", b"{}"),
+    "not a record": Bad("undecodable", "array", b"[1]"),
+    "missing type": Bad("invalid_envelope", "`type` is missing", options={"type": ""}),
+    "actor-id that isn't text": Bad("invalid_envelope", "`actor-id` must be text", headers={"actor-id": 7}),
+    "actor-id that is too long": Bad("invalid_envelope", "200 characters", headers={"actor-id": "a" * 201}),
     "50 MB": Bad("oversized", "52,428,811 bytes", b'{"cents":1}' + b" " * 50 * 1024 * 1024),
 }
 
@@ -119,3 +143,46 @@ async def test_a_reply_that_finds_no_queue_is_kept_and_the_command_takes_effect(
 async def test_without_a_reply_queue_the_original_is_kept_all_the_same(raw: RawClient) -> None:
     await raw.publish("accounts.commands", "accounts.Deposit", b"?", headers={"actor-id": "a"}, reply_to=None)
     assert (await raw.dead_letter()).body == b"?"
+
+
+async def test_a_reply_queue_that_refuses_more_holds_up_nobody(raw: RawClient, registry: Registry) -> None:
+    full = await raw.channel.declare_queue(
+        exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    )
+    for _ in range(3):
+        await raw.publish("accounts.commands", "accounts.Deposit", GOOD, headers={"actor-id": "a"}, reply_to=full.name)
+    await raw.publish("accounts.commands", "accounts.Steal", GOOD, headers={"actor-id": "a"}, reply_to=full.name)
+    await raw.deposit("a", 1)
+    assert (await raw.outcome(registry)).version == 4
+    assert (await raw.dead_letter()).headers["dead-reason"] == "unknown_type"
+
+
+@pytest.mark.parametrize("reply_to", ["amq.rabbitmq.reply-to.garbage", "accounts.commands.0", "unroutable", "ä" * 127])
+async def test_a_reply_to_an_odd_place_holds_up_nobody(raw: RawClient, registry: Registry, reply_to: str) -> None:
+    await raw.publish("accounts.commands", "accounts.Deposit", GOOD, headers={"actor-id": "a"}, reply_to=reply_to)
+    await raw.deposit("a", 1)
+    assert (await raw.outcome(registry)).version == 2
+
+
+async def test_a_command_without_an_id_is_refused_and_kept(
+    raw: RawClient, settings: Settings, registry: Registry
+) -> None:
+    link = await Link.open(settings.broker_url)  # other clients make up an id
+    channel = await link.channel()
+    properties = Properties(type="accounts.Deposit", headers={"actor-id": "a"}, reply_to=raw.reply_to)
+    channel.publish("accounts.commands", "accounts.Deposit", properties, GOOD)
+    channel.flush()
+    outcome = await raw.outcome(registry)
+    assert (outcome.code, outcome.command_id) == ("invalid_envelope", None)
+    assert "`message_id` is missing" in outcome.message
+    assert (await raw.dead_letter()).body == GOOD
+    await link.close()
+
+
+@pytest.mark.parametrize("exchange", ["", "datapunk.unroutable"])
+async def test_what_is_sent_to_no_module_is_kept_too(raw: RawClient, registry: Registry, exchange: str) -> None:
+    id = await raw.publish(exchange, "unroutable", b"lost?")
+    assert (await raw.outcome(registry)).code == "unknown_type"
+    dead = await raw.dead_letter("unroutable")
+    assert (dead.message_id, dead.body) == (id, b"lost?")
+    assert dead.headers["dead-reason"] == "unknown_type"

@@ -7,10 +7,12 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 import pytest
+from pamqp import commands as amqp
 
 from datapunk.broker.link import Channel, Link
 
@@ -32,6 +34,19 @@ class Management:
 
     def delete_vhost(self) -> None:
         self._http.delete(f"/api/vhosts/{self.vhost}").raise_for_status()
+
+    def create_user(self, name: str, password: str) -> None:
+        path = quote(name, safe="")
+        self._http.put(f"/api/users/{path}", json={"password": password, "tags": ""}).raise_for_status()
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        self._http.put(f"/api/permissions/{self.vhost}/{path}", json=everything).raise_for_status()
+
+    def delete_user(self, name: str) -> None:
+        self._http.delete(f"/api/users/{quote(name, safe='')}").raise_for_status()
+
+    def get(self, what: str) -> Any:
+        """As in `queues`: those of the virtual host."""
+        return self._http.get(f"/api/{what}/{self.vhost}").raise_for_status().json()
 
     def connections(self, name: str) -> list[dict[str, Any]]:
         found = self._http.get(f"/api/vhosts/{self.vhost}/connections").raise_for_status().json()
@@ -96,3 +111,8 @@ async def take(channel: Channel, count: int) -> list[Any]:
         while len(taken) < count:
             taken += await channel.take(count - len(taken), 0.005)
     return taken
+
+
+async def queue_of(channel: Channel, name: str = "queue", arguments: dict[str, Any] | None = None) -> None:
+    """Declare a durable queue."""
+    await channel.ask(amqp.Queue.Declare(queue=name, durable=True, arguments=arguments))

@@ -7,11 +7,12 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pamqp import commands as amqp
 
 from datapunk.broker.channel import Channel
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
-from datapunk.errors import PublishRefused
+from datapunk.errors import ConnectionLost, PublishRefused
 
 
 def _channel(published: int) -> Channel:
@@ -77,3 +78,22 @@ async def test_a_multiple_refusal_reaches_whoever_waits_for_a_message_before_its
     channel.on_confirm(5, multiple=True, refused=True)
     with pytest.raises(PublishRefused):
         await waiting
+
+
+async def test_who_is_cancelled_while_an_answer_arrives_is_cancelled_all_the_same() -> None:
+    channel = _channel(0)
+    asking = asyncio.ensure_future(channel.ask(amqp.Basic.Qos()))
+    await asyncio.sleep(0)
+    channel.on_method(amqp.Basic.QosOk())
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_a_broker_that_does_not_answer_a_method_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datapunk.broker.channel.ANSWER_TIMEOUT_S", 0.01)
+    channel = _channel(0)
+    with pytest.raises(ConnectionLost, match=r"didn't answer Basic\.Qos"):
+        await channel.ask(amqp.Basic.Qos())
+    with pytest.raises(ConnectionLost, match=r"didn't answer Basic\.Qos"):
+        channel.flush()
