@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import logging
 import sys
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-
-from datapunk.errors import DatapunkError
 
 _INTERRUPTED = 130  # as shells count: 128 + SIGINT
 
@@ -66,8 +65,13 @@ class LazyGroup(TyperGroup):
         """Run the command. Here alone errors become what people see: one message, no traceback."""
         try:
             return super().invoke(ctx)
-        except DatapunkError as error:
-            print(f"{type(error).code}: {error}", file=sys.stderr)
+        except Exception as error:
+            from datapunk.cli.failures import explained
+
+            message = explained(error)
+            if message is None:
+                raise
+            print(message, file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
             sys.exit(_INTERRUPTED)
@@ -105,6 +109,8 @@ def datapunk(
 
 def main() -> None:
     """The entry point."""
+    # What libraries say of a failure isn't for people; ours is. `run` sends both to its log.
+    logging.getLogger().addHandler(logging.NullHandler())
     app(prog_name="datapunk")
 
 

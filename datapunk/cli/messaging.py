@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +20,7 @@ from datapunk.messages.message import Message
 from datapunk.messages.registry import Registry
 from datapunk.module import find_modules
 from datapunk.settings import Settings, load_settings
+from datapunk.telemetry import traces
 
 AVRO_JSON = "application/avro+json"
 
@@ -78,6 +82,7 @@ def decode_data(data: bytes, type: MessageType, registry: Registry, *, is_avro: 
     Raises:
         UndecodableMessage: with what is wrong with it as plain JSON (or as Avro JSON, if that was said).
     """
+    _check_json(data)
     if is_avro:
         return registry.decode(type.name, data, AVRO_JSON, None)
     try:
@@ -87,6 +92,28 @@ def decode_data(data: bytes, type: MessageType, registry: Registry, *, is_avro: 
             return registry.decode(type.name, data, AVRO_JSON, None)
         except UndecodableMessage:
             raise error from None
+
+
+def _check_json(data: bytes) -> None:
+    """Tell where the text stops being JSON; a person finds a line and a column sooner than a byte."""
+    try:
+        json.loads(data)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise UndecodableMessage(f"--data is not JSON: {place}: {error.msg[0].lower()}{error.msg[1:]}") from None
+    except (UnicodeDecodeError, RecursionError, ValueError):
+        return  # what reads it for good says more about these
+
+
+@contextmanager
+def traced(settings: Settings, command: str) -> Generator[None]:
+    """One span around what a command does, sent before it ends; nothing without a collector."""
+    traces.configure(settings, f"datapunk {command}")
+    try:
+        with traces.span(command):
+            yield
+    finally:
+        traces.shutdown()
 
 
 def print_json(value: Any) -> None:

@@ -18,6 +18,7 @@ from datapunk.cli.messaging import (
     out,
     print_json,
     read_data,
+    traced,
 )
 from datapunk.client import Client
 from datapunk.messages.catalogue import Kind
@@ -44,7 +45,8 @@ def query(
     session = open_session()
     message_type = session.catalogue.find(type, Kind.QUERY)
     question = cast(Query, decode_data(read_data(data), message_type, session.registry, is_avro=avro))
-    answer = asyncio.run(_ask(session, question, tenant or session.settings.default_tenant, after, timeout_s))
+    with traced(session.settings, "query"):
+        answer = asyncio.run(_ask(session, question, tenant or session.settings.default_tenant, after, timeout_s))
     body = session.catalogue.find(answer.message_type, Kind.ANSWER).plain.encode(answer)
     if as_json:
         print_json(body)

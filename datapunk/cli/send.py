@@ -24,6 +24,7 @@ from datapunk.cli.messaging import (
     out,
     print_json,
     read_data,
+    traced,
 )
 from datapunk.client import Client
 from datapunk.messages.catalogue import Kind
@@ -66,7 +67,8 @@ def send(
         "timeout_s": timeout_s,
     }
     began = time.perf_counter()
-    outcome = asyncio.run(_send(session, command, actor, options))
+    with traced(session.settings, "send"):
+        outcome = asyncio.run(_send(session, command, actor, options))
     took_ms = (time.perf_counter() - began) * 1000
     if isinstance(outcome, Outcome):
         _show(outcome, took_ms, as_json=as_json)

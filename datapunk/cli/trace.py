@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-import psycopg
 import typer
 from rich import box
 from rich.markup import escape
@@ -48,11 +47,7 @@ def trace(
 
 
 async def _find(session: Session, id: UUID) -> Journey | None:
-    try:
-        conn = await connect(session.settings.database_url)
-    except psycopg.OperationalError as error:
-        raise StoreError(f"the database can't be reached: {error}") from None
-    async with conn:
+    async with await connect(session.settings.database_url) as conn:
         return await journey_of(conn, session.registry, id, _listening(session.catalogue.modules))
 
 
