@@ -29,7 +29,7 @@ demo: install ## The main job: load 336,776 flights through commands, and query 
 test: install-checks lint ## All checks and all tests, on real servers
 	@$(BIN)/pytest -n auto -m "not bench"
 
-test-unit: install ## The tests that need no server
+test-unit: install-checks ## The tests that need no server
 	@$(BIN)/pytest -n auto -m "not bench and not servers"
 
 lint: install ## Style, types, import rules, dependencies, schemas
