@@ -118,7 +118,8 @@ class Client:
         if self._connection is not None:
             await self._connection.close()
         for waiting in self._waiting.values():
-            waiting.cancel()
+            if not waiting.done():
+                waiting.set_exception(ConnectionLost("the client was closed before the reply came"))
 
     @overload
     async def send(
@@ -282,6 +283,9 @@ class Client:
             pattern: of the routing key `<tenant>.<module>.<kind>.<Event>`, as in `*.lake.dataset.*` or `#`.
             module: whose events.
 
+        After a broken connection it goes on by itself; what was published in between is missing. Where nothing may
+        be missed, read the store (`/v1/events`), or bind a durable queue of your own (docs/reference/wire.md).
+
         Raises:
             ConnectionLost: if the broker is away.
             BrokerError: if there's no such module at the broker.
@@ -302,7 +306,8 @@ class Client:
         try:
             async with queue.iterator() as messages:
                 async for message in messages:
-                    await message.ack()
+                    with suppress(*BROKER_AWAY):  # its queue went with the connection; another one takes its place
+                        await message.ack()
                     yield ReceivedEvent(
                         type=message.type or "",
                         id=message.message_id or "",

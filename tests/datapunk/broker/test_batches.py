@@ -11,7 +11,8 @@ from pamqp import commands as amqp
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.errors import BrokerError, ConnectionLost, PublishRefused
-from tests.datapunk.broker.conftest import Management, OpenLink, queue_of, take
+from tests.datapunk.broker.conftest import OpenLink, queue_of, take
+from tests.management import Management
 
 
 @pytest.mark.parametrize("size", [0, 1, 131_063, 131_064, 131_065, 5_000_000])

@@ -11,8 +11,9 @@ import pytest
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.errors import ConfigurationError, ConnectionLost
-from tests.datapunk.broker.conftest import Management, OpenLink, queue_of, take
+from tests.datapunk.broker.conftest import OpenLink, queue_of, take
 from tests.datapunk.broker.proxy import Proxy
+from tests.management import Management
 
 DEADLINE_S = 30.0
 

@@ -10,7 +10,7 @@ from datapunk.settings import Settings
 from tests.accounts.commands import Deposit
 from tests.accounts.module import accounts
 from tests.accounts.queries import Balance, GetBalance
-from tests.datapunk.broker.conftest import Management
+from tests.management import Management
 from tests.raw import raw_client
 from tests.working import working
 

@@ -19,7 +19,7 @@ from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
 from tests.accounts.module import accounts
 from tests.accounts.queries import Balance, GetBalance
-from tests.datapunk.broker.conftest import Management
+from tests.management import Management
 from tests.raw import PATIENCE_S, RawClient, raw_client
 from tests.working import eventually
 

@@ -15,7 +15,7 @@ from datapunk.broker.topology import apply, topology_of
 from datapunk.errors import ConfigurationError, ConnectionLost
 from datapunk.settings import Settings
 from tests.accounts.module import accounts
-from tests.datapunk.broker.conftest import Management
+from tests.management import Management
 from tests.raw import PATIENCE_S, raw_client
 
 
