@@ -21,6 +21,7 @@ class Dataset(Actor):
     schema: str | None = None
     key: str | None = None
     partitions: int = 0
+    indexes: tuple[str, ...] = ()
     is_deleted: bool = False
 
     @handles(CreateDataset)
@@ -63,12 +64,8 @@ class Dataset(Actor):
     @applies(DatasetCreated)
     def created(self, event: DatasetCreated) -> None:
         """Remember what later commands are judged by."""
-        self.name, self.schema, self.key, self.partitions = (
-            event.name,
-            event.schema,
-            event.key,
-            event.partitions,
-        )
+        self.name, self.schema = event.name, event.schema
+        self.key, self.partitions, self.indexes = event.key, event.partitions, tuple(event.indexes)
 
     @applies(DatasetRenamed)
     def renamed(self, event: DatasetRenamed) -> None:

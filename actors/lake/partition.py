@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import zlib
 from typing import Any
+from uuid import UUID
 
 from actors.lake.dataset import Dataset
+from actors.lake.records import check_depth, check_indexed
 from datapunk import Actor, Rejected, applies, handles, reads
 from datapunk.errors import UndecodableMessage
 from datapunk.messages.codec import codec_of_text
@@ -13,6 +15,7 @@ from schemas.lake.commands import AppendRecords
 from schemas.lake.events import RecordsAppended
 
 MAX_RECORDS = 5_000  # a command
+MAX_BYTES = 7 * 1024 * 1024  # a command; as JSON in JSON they're up to twice that, and brokers refuse 16 MiB
 
 
 def dataset_of(id: str) -> str:
@@ -31,12 +34,7 @@ class Partition(Actor):
         """All records are accepted, or none is."""
         self.dataset.must_exist()
         number = self._number()
-        schema = self.dataset.schema
-        assert schema is not None  # must_exist saw to it
-        try:
-            records = codec_of_text(schema).decode_json_array(command.records.encode())
-        except UndecodableMessage as error:
-            raise Rejected("record_invalid", str(error)) from None
+        records = self._decode(command.records)
         if not 1 <= len(records) <= MAX_RECORDS:
             raise Rejected("records_count", f"a command carries 1 to {MAX_RECORDS} records, not {len(records)}")
         if self.dataset.key is not None:
@@ -56,10 +54,7 @@ class Partition(Actor):
 
     def _number(self) -> int:
         number = self.id.rpartition(":")[2]
-        if (
-            not (number.isascii() and number.isdecimal() and str(int(number)) == number)
-            or int(number) >= self.dataset.partitions
-        ):
+        if number not in map(str, range(self.dataset.partitions)):
             raise Rejected(
                 "partition_unknown",
                 f"dataset {self.dataset.id} has partitions 0 to {self.dataset.partitions - 1}; the actor-id "
@@ -67,17 +62,39 @@ class Partition(Actor):
             )
         return int(number)
 
+    def _decode(self, text: str) -> list[Any]:
+        schema = self.dataset.schema
+        assert schema is not None  # must_exist saw to it
+        body = text.encode()
+        if len(body) > MAX_BYTES:
+            raise Rejected(
+                "records_size", f"a command carries at most {MAX_BYTES:,} bytes of records, not {len(body):,}"
+            )
+        codec = codec_of_text(schema)
+        try:
+            records = codec.decode_json_array(body)
+        except UndecodableMessage as error:
+            raise Rejected("record_invalid", str(error)) from None
+        check_depth(records, schema)
+        indexed = {self.dataset.key, *self.dataset.indexes}
+        check_indexed(records, [field for field in codec.fields if field.name in indexed])
+        return records
+
     def _check_keys(self, records: list[Any], key: str, number: int) -> None:
+        attribute = next(
+            field.attribute for field in codec_of_text(self.dataset.schema or "").fields if field.name == key
+        )
         for index, record in enumerate(records):
-            value = getattr(record, key)
+            value = getattr(record, attribute)
             rightful = partition_of(value, self.dataset.partitions)
             if rightful != number:
                 raise Rejected(
                     "partition_wrong",
-                    f"record {index} has {key} {value!r}, which belongs to partition {rightful}, not {number}",
+                    f"record {index} has {key} {str(value)!r:.200}, which belongs to partition {rightful}, "
+                    f"not {number}",
                 )
 
 
-def partition_of(key: str | int, partitions: int) -> int:
+def partition_of(key: str | int | UUID, partitions: int) -> int:
     """The partition of a key: CRC-32 (ISO 3309) of its text in UTF-8, modulo the number of partitions."""
     return zlib.crc32(str(key).encode()) % partitions

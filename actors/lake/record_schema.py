@@ -1,4 +1,4 @@
-"""What the Avro schema of a dataset's records must be like, so that it can become the columns of a table."""
+"""What the Avro schema of a dataset's records must be like, so that every record of it fits a row of a table."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ from collections.abc import Sequence
 
 from datapunk import Rejected
 from datapunk.errors import SchemaError
-from datapunk.messages.codec import codec_of_text
+from datapunk.messages.codec import FieldDescription, codec_of_text
 
 MAX_COLUMN_BYTES = 63  # Postgres cuts longer identifiers, and two fields could become one column
-MAX_FIELDS = 1000  # Postgres bears 1,600 columns of the smallest types
-KEY_TYPES = frozenset({"string", "int", "long", "enum"})
+MAX_FIELDS = 1000  # Postgres bears 1,600 columns, and a query needs some for itself
+MAX_INDEXES = 16  # each is one more table for each partition
+KEYS = frozenset({("string", None), ("string", "uuid"), ("int", None), ("long", None), ("enum", None)})
+STRUCTURES = frozenset({"array", "map", "record", "error", "union", "null"})
+
+# Postgres keeps a row in one page, whatever it moves out of it: 8,160 bytes, less the row's header and place.
+MAX_ROW_BYTES = 8_000
+BYTES_IN_ROW = {"boolean": 4, "int": 4, "float": 4, "long": 12, "double": 12}  # with what aligns them
+BYTES_IN_ROW_OF_UUID = 16
+BYTES_IN_ROW_AT_MOST = 28  # of anything of any length: what is longer is moved out
 
 
 def check_record_schema(text: str, key: str | None, indexes: Sequence[str]) -> None:
@@ -20,27 +28,53 @@ def check_record_schema(text: str, key: str | None, indexes: Sequence[str]) -> N
         Rejected: `schema_invalid`, `key_invalid` or `index_invalid`, saying which field and why.
     """
     try:
-        fields = {field.name: field for field in codec_of_text(text).fields}
+        fields = codec_of_text(text).fields
     except SchemaError as error:
         raise Rejected("schema_invalid", str(error)) from None
+    _check_columns(fields)
+    by_name = {field.name: field for field in fields}
+    if key is not None:
+        field = by_name.get(key)
+        if field is None:
+            raise Rejected("key_invalid", f"the schema has no field {key!r}")
+        if field.is_nullable or (field.type, field.logical_type) not in KEYS:
+            raise Rejected("key_invalid", f"field {key}: a key is a string, uuid, int, long or enum, and never null")
+    if len(indexes) > MAX_INDEXES:
+        raise Rejected("index_invalid", f"a dataset has at most {MAX_INDEXES} indexes, not {len(indexes)}")
+    for number, name in enumerate(indexes):
+        if name not in by_name:
+            raise Rejected("index_invalid", f"the schema has no field {name!r}")
+        if by_name[name].type in STRUCTURES:
+            raise Rejected(
+                "index_invalid", f"field {name}: arrays, maps, records and unions of several types can't be indexed"
+            )
+        if name in indexes[:number]:
+            raise Rejected("index_invalid", f"field {name}: it's listed twice")
+
+
+def _check_columns(fields: Sequence[FieldDescription]) -> None:
     if not 1 <= len(fields) <= MAX_FIELDS:
         raise Rejected("schema_invalid", f"a record has 1 to {MAX_FIELDS} fields, not {len(fields)}")
-    for name in fields:
+    lowered: dict[str, str] = {}
+    for field in fields:
+        name = field.name
         if len(name.encode()) > MAX_COLUMN_BYTES:
             raise Rejected("schema_invalid", f"field {name}: a name has at most {MAX_COLUMN_BYTES} bytes")
         if name.startswith("_"):
             raise Rejected("schema_invalid", f"field {name}: names that start with '_' are reserved")
-    lowered = {name.lower() for name in fields}
-    if len(lowered) != len(fields):
-        raise Rejected("schema_invalid", "two fields differ only in upper and lower case")
-    if key is not None:
-        field = fields.get(key)
-        if field is None:
-            raise Rejected("key_invalid", f"the schema has no field {key!r}")
-        if field.is_nullable or field.type not in KEY_TYPES:
-            raise Rejected("key_invalid", f"field {key}: a key is a string, int, long or enum, and never null")
-    for name in indexes:
-        if name not in fields:
-            raise Rejected("index_invalid", f"the schema has no field {name!r}")
-        if fields[name].type in ("array", "map", "record"):
-            raise Rejected("index_invalid", f"field {name}: arrays, maps and records can't be indexed")
+        twin = lowered.setdefault(name.lower(), name)
+        if twin != name:
+            raise Rejected("schema_invalid", f"fields {twin} and {name} differ only in upper and lower case")
+    size = sum(map(_bytes_in_row, fields))
+    if size > MAX_ROW_BYTES:
+        raise Rejected(
+            "schema_invalid",
+            f"a row of these {len(fields)} fields takes up to {size:,} bytes, and {MAX_ROW_BYTES:,} is the most; put "
+            "some of them into a nested record, which is one column",
+        )
+
+
+def _bytes_in_row(field: FieldDescription) -> int:
+    if field.logical_type == "uuid":
+        return BYTES_IN_ROW_OF_UUID
+    return BYTES_IN_ROW.get(field.type, BYTES_IN_ROW_AT_MOST)

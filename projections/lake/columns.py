@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import msgspec
-from psycopg.types.json import Jsonb
-
 from datapunk.messages.codec import FieldDescription, codec_of_text
 
 # What is reserved for ourselves starts with an underscore; datasets can't have such fields.
 PARTITION, OFFSET = "_partition", "_offset"
 
+# Columns that every table of Postgres has already; a field of that name gets an underscore before it.
+SYSTEM_COLUMNS = frozenset({"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
+
+STRUCTURE = "json"  # arrays, maps, records and unions of several types; text, so that all comes back as it was
 SQL_TYPES = {
     "string": "text",
     "enum": "text",
-    "uuid": "uuid",
     "int": "integer",
     "long": "bigint",
     "float": "real",
@@ -26,42 +26,67 @@ SQL_TYPES = {
     "boolean": "boolean",
     "bytes": "bytea",
     "fixed": "bytea",
-    "date": "date",
-    "time-millis": "time",
-    "time-micros": "time",
-    "timestamp-millis": "timestamptz",
-    "timestamp-micros": "timestamptz",
-    "local-timestamp-millis": "timestamp",
-    "local-timestamp-micros": "timestamp",
-    "decimal": "numeric",
 }
-
-
-def _as_json(value: Any) -> Jsonb | None:
-    return None if value is None else Jsonb(value, dumps=msgspec.json.encode)
-
-
-def _as_text(value: Any) -> str | None:
-    return None if value is None else str(value.value)
+LOGICAL_SQL_TYPES = {
+    ("string", "uuid"): "uuid",
+    ("fixed", "uuid"): "uuid",
+    ("int", "date"): "date",
+    ("int", "time-millis"): "time",
+    ("long", "time-micros"): "time",
+    ("long", "timestamp-millis"): "timestamptz",
+    ("long", "timestamp-micros"): "timestamptz",
+    ("long", "local-timestamp-millis"): "timestamp",
+    ("long", "local-timestamp-micros"): "timestamp",
+    ("bytes", "decimal"): "numeric",
+    ("fixed", "decimal"): "numeric",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name, its SQL type, and how a field's value is handed to Postgres (None: as it is)."""
+    """One column.
 
+    Attributes:
+        field: of the schema, that it holds.
+        name: in the table.
+        sql_type: of Postgres.
+        attribute: of a decoded record, where the value is.
+        adapt: how the value is handed to Postgres; none: as it is.
+        is_nullable: whether it may be null.
+    """
+
+    field: str
     name: str
     sql_type: str
-    adapt: Callable[[Any], Any] | None
+    attribute: str = ""
+    adapt: Callable[[Any], Any] | None = None
+    is_nullable: bool = False
+
+    @property
+    def is_structure(self) -> bool:
+        """Whether the value has parts, and so neither an order nor an index."""
+        return self.sql_type == STRUCTURE
+
+    @property
+    def definition(self) -> str:
+        """As `create table` has it: text is compared by code point, on every machine the same."""
+        return f'{self.sql_type} collate "C"' if self.sql_type == "text" else self.sql_type
 
 
 def column_of(field: FieldDescription) -> Column:
-    """The column of a field; what has parts of its own (arrays, maps, records, wide unions) is JSON."""
-    sql_type = SQL_TYPES.get(field.logical_type or field.type) or SQL_TYPES.get(field.type, "jsonb")
-    adapt = _as_json if sql_type == "jsonb" else _as_text if field.type == "enum" else None
-    return Column(field.name, sql_type, adapt)
+    """The column of a field."""
+    logical = LOGICAL_SQL_TYPES.get((field.type, field.logical_type or ""))
+    sql_type = logical or SQL_TYPES.get(field.type, STRUCTURE)
+    name = f"_{field.name}" if field.name in SYSTEM_COLUMNS else field.name
+    adapt = _symbol if field.type == "enum" else None
+    return Column(field.name, name, sql_type, field.attribute, adapt, field.is_nullable)
 
 
 @lru_cache(maxsize=1024)
 def columns_of(schema: str) -> tuple[Column, ...]:
     """The columns of a dataset's table, in the order of its schema."""
-    return tuple(column_of(field) for field in codec_of_text(schema).fields)
+    return tuple(map(column_of, codec_of_text(schema).fields))
+
+
+def _symbol(value: Any) -> str | None:
+    return None if value is None else str(value.value)

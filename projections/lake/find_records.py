@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ from projections.lake.records import Records, table_name
 from schemas.lake.queries import FindRecords, RecordPage
 
 MAX_PAGE = 10_000  # records
+MAX_PAGE_BYTES = 4 * 1024 * 1024  # of a page's records as JSON; one record may have more
+FETCH = 500  # rows at a time
 MAX_FILTERS = 20
 MAX_ORDER = 4
 
@@ -26,47 +29,95 @@ async def find_records(query: FindRecords, asked: Asked) -> RecordPage:
         raise Rejected("limit_invalid", f"limit must be 1 to {MAX_PAGE}, not {query.limit}")
     if len(query.where) > MAX_FILTERS or len(query.order) > MAX_ORDER:
         raise Rejected("query_too_large", f"a query has at most {MAX_FILTERS} filters and {MAX_ORDER} fields of order")
+    table, columns = await _look_up(query.dataset, asked)
+    page = Page([*(_sort_key(columns, order.field, order.descending) for order in query.order), *PLACE])
+    conditions = [condition(_column(columns, filter.field), filter) for filter in query.where]
+    try:
+        if query.after is not None:
+            conditions.append(await page.beyond(asked.rows, table, *read_cursor(query, query.after)))
+        return await _read(query, asked, _statement(table, columns, conditions, page), columns)
+    except DataError as error:
+        raise Rejected("filter_invalid", f"{error.diag.message_primary or error}") from None
+
+
+# Ties go by partition and offset, so that every row has a place of its own.
+PLACE = (SortKey(Column("", PARTITION, "integer"), False), SortKey(Column("", OFFSET, "bigint"), False))
+
+
+async def _look_up(dataset: str, asked: Asked) -> tuple[sql.Identifier, dict[str, Column]]:
+    """The table of a dataset, and its columns by field; timestamps are in UTC from here on."""
     cursor = await asked.rows.execute(
-        "select number, schema from lake_records.catalog where tenant = %s and dataset = %s",
-        (asked.tenant, query.dataset),
+        "select number, schema, set_config('timezone', 'UTC', true) from lake_records.catalog "
+        "where tenant = %s and dataset = %s",
+        (asked.tenant, dataset),
     )
     entry = await cursor.fetchone()
     if entry is None:
-        raise Rejected("dataset_unknown", f"there is no dataset {query.dataset}")
-    number, schema = entry
-    columns = {column.name: column for column in columns_of(schema)}
-    page = Page(
-        [
-            *(SortKey(_column(columns, order.field), order.descending) for order in query.order),
-            SortKey(Column(PARTITION, "integer", None), False),
-            SortKey(Column(OFFSET, "bigint", None), False),
-        ]
-    )
-    conditions = [condition(_column(columns, filter.field), filter) for filter in query.where]
-    if query.after is not None:
-        conditions.append(page.beyond(read_cursor(query, query.after)))
-    statement = sql.SQL("select {}, {} from lake_records.{} {} order by {} limit {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, columns)),
-        page.keys_as_text(),
-        sql.Identifier(table_name(number)),
+        raise Rejected("dataset_unknown", f"there is no dataset {dataset}")
+    number, schema, _ = entry
+    return sql.Identifier("lake_records", table_name(number)), {column.field: column for column in columns_of(schema)}
+
+
+def _statement(
+    table: sql.Identifier, columns: Mapping[str, Column], conditions: Sequence[sql.Composable], page: Page
+) -> sql.Composed:
+    values = [
+        sql.SQL("{}::text" if column.is_structure else "{}").format(sql.Identifier(column.name))
+        for column in columns.values()
+    ]
+    return sql.SQL("select {}, {}, {} from {} {} order by {}").format(
+        sql.Identifier(PARTITION),
+        sql.Identifier(OFFSET),
+        sql.SQL(", ").join(values),
+        table,
         sql.SQL("where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL(""),
         page.order_by(),
-        sql.Literal(query.limit + 1),
     )
-    try:
-        cursor = await asked.rows.execute(statement)
-    except DataError as error:
-        raise Rejected("filter_invalid", f"{error.diag.message_primary or error}") from None
-    found = await cursor.fetchall()
-    rows = found[: query.limit]
-    names, width = list(columns), len(columns)
-    records = msgspec.json.encode([dict(zip(names, row, strict=False)) for row in rows])
-    following = write_cursor(query, rows[-1][width:]) if len(found) > query.limit else None
-    return RecordPage(records=records.decode(), count=len(rows), next=following)
 
 
-def _column(columns: dict[str, Column], field: str) -> Column:
-    column: Any = columns.get(field)
+async def _read(query: FindRecords, asked: Asked, statement: sql.Composed, columns: Mapping[str, Column]) -> RecordPage:
+    """As many rows as were asked for, or as fit a page."""
+    records: list[bytes] = []
+    size, last, has_more = 0, None, False
+    as_json = _writer(columns)
+    async with asked.rows.cursor(name="page") as cursor:
+        cursor.itersize = min(query.limit + 1, FETCH)
+        await cursor.execute(statement + sql.SQL(" limit {}").format(sql.Literal(query.limit + 1)))
+        async for partition, offset, *values in cursor:
+            if len(records) == query.limit or size > MAX_PAGE_BYTES:
+                has_more = True
+                break
+            records.append(as_json(values))
+            size, last = size + len(records[-1]), (partition, offset)
+    following = write_cursor(query, *last) if has_more and last else None
+    return RecordPage(records=f"[{b','.join(records).decode()}]", count=len(records), next=following)
+
+
+def _writer(columns: Mapping[str, Column]) -> Callable[[list[Any]], bytes]:
+    """A function from the values of a row to a record in plain JSON."""
+    fields = list(columns)
+    structures = [index for index, column in enumerate(columns.values()) if column.is_structure]
+    encode = msgspec.json.Encoder().encode
+
+    def write(values: list[Any]) -> bytes:
+        for index in structures:
+            if values[index] is not None:
+                values[index] = msgspec.Raw(values[index].encode())
+        return encode(dict(zip(fields, values, strict=True)))
+
+    return write
+
+
+def _sort_key(columns: Mapping[str, Column], field: str, descending: bool) -> SortKey:
+    column = _column(columns, field)
+    if column.is_structure:
+        raise Rejected("order_invalid", f"{field} holds structures, which have no order")
+    return SortKey(column, descending)
+
+
+def _column(columns: Mapping[str, Column], field: str) -> Column:
+    column = columns.get(field)
     if column is None:
-        raise Rejected("field_unknown", f"the dataset has no field {field!r}; it has {', '.join(columns)}")
+        known = ", ".join(columns)
+        raise Rejected("field_unknown", f"the dataset has no field {field!r:.100}; it has {known:.1000}")
     return column

@@ -10,15 +10,17 @@ import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 from psycopg import sql
 
-from datapunk import Rejected
-from projections.lake.columns import Column
+from datapunk import Rejected, Rows
+from projections.lake.columns import OFFSET, PARTITION, Column
 from schemas.lake.queries import FindRecords
 
-Keys = Sequence[str | None]
+Partition = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +46,29 @@ class Page:
             for key in self.keys
         )
 
-    def keys_as_text(self) -> sql.Composed:
-        """The sort keys as they're kept in a cursor."""
-        return sql.SQL(", ").join(
-            sql.SQL("{}::text as {}").format(sql.Identifier(key.column.name), sql.Identifier(f"_key{number}"))
-            for number, key in enumerate(self.keys)
-        )
+    async def beyond(self, rows: Rows, table: sql.Identifier, partition: int, offset: int) -> sql.Composed:
+        """The condition for rows that come after the one with this place.
 
-    def beyond(self, last: Keys) -> sql.Composed:
-        """The condition for rows that come after the one with these keys."""
-        if len(last) != len(self.keys):
-            raise Rejected("cursor_invalid", "`after` doesn't fit this query's order")
+        Raises:
+            Rejected: `cursor_invalid`, if there's no such row.
+        """
+        cursor = await rows.execute(
+            sql.SQL("select {} from {} where {} = {} and {} = {}").format(
+                sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(key.column.name)) for key in self.keys),
+                table,
+                sql.Identifier(PARTITION),
+                sql.Literal(partition),
+                sql.Identifier(OFFSET),
+                sql.Literal(offset),
+            )
+        )
+        last = await cursor.fetchone()
+        if last is None:
+            raise Rejected("cursor_invalid", "`after` must be the `next` of an earlier page")
+        return self._beyond(last)
+
+    def _beyond(self, last: Sequence[str | None]) -> sql.Composed:
+        """Each row after the last one has the same first keys, and then one that comes after."""
         alternatives: list[sql.Composable] = []
         equal: list[sql.Composable] = []
         for key, value in zip(self.keys, last, strict=True):
@@ -67,7 +81,19 @@ class Page:
                 if value is None
                 else sql.SQL("{} = {}").format(name, _typed(key, value))
             )
-        return sql.SQL("({})").format(sql.SQL(" or ").join(alternatives))
+        beyond = sql.SQL("({})").format(sql.SQL(" or ").join(alternatives))
+        bound = _bound(self.keys[0], last[0])
+        return beyond if bound is None else sql.SQL("({} and {})").format(bound, beyond)
+
+
+def _bound(key: SortKey, value: str | None) -> sql.Composed | None:
+    """Where an index can start: what `or` hides from the planner."""
+    name = sql.Identifier(key.column.name)
+    if value is None:
+        return None if key.descending else sql.SQL("{} is null").format(name)
+    if key.descending:
+        return sql.SQL("{} <= {}").format(name, _typed(key, value))
+    return None if key.column.is_nullable else sql.SQL("{} >= {}").format(name, _typed(key, value))
 
 
 def _after(key: SortKey, value: str | None) -> sql.Composed | None:
@@ -83,26 +109,26 @@ def _typed(key: SortKey, value: str) -> sql.Composed:
     return sql.SQL("{}::{}").format(sql.Literal(value), sql.SQL(key.column.sql_type))  # pyright: ignore[reportArgumentType]
 
 
-def write_cursor(query: FindRecords, keys: Keys) -> str:
-    """An opaque text for `after`."""
-    return urlsafe_b64encode(msgspec.json.encode([_mark(query), *keys])).decode()
+def write_cursor(query: FindRecords, partition: int, offset: int) -> str:
+    """An opaque text for `after`: the place of the last row of a page."""
+    return urlsafe_b64encode(msgspec.json.encode([_mark(query), partition, offset])).decode()
 
 
-def read_cursor(query: FindRecords, cursor: str) -> Keys:
-    """The keys in a cursor.
+def read_cursor(query: FindRecords, cursor: str) -> tuple[int, int]:
+    """The place in a cursor.
 
     Raises:
         Rejected: `cursor_invalid`, if it isn't one, or belongs to another query.
     """
     try:
-        mark, *keys = msgspec.json.decode(urlsafe_b64decode(cursor), type=list[int | str | None])
+        mark, partition, offset = msgspec.json.decode(urlsafe_b64decode(cursor), type=tuple[int, Partition, Offset])
     except (ValueError, msgspec.DecodeError):
         raise Rejected("cursor_invalid", "`after` must be the `next` of an earlier page") from None
     if mark != _mark(query):
         raise Rejected(
             "cursor_invalid", "`after` comes from another query: dataset, filters and order must be the same"
         )
-    return [None if key is None else str(key) for key in keys]
+    return partition, offset
 
 
 def _mark(query: FindRecords) -> int:

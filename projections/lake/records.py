@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -11,6 +11,7 @@ from psycopg import sql
 from datapunk import Projection, Recorded, Rows, projects
 from datapunk.messages.codec import codec_of_text
 from projections.lake.columns import OFFSET, PARTITION, Column, columns_of
+from projections.lake.structures import structures_of
 from schemas.lake.events import DatasetCreated, DatasetDeleted, RecordsAppended
 
 
@@ -36,20 +37,22 @@ class Records(Projection):
             )
             found = await cursor.fetchone()
             assert found is not None
-            table = table_name(found[0])
-            await rows.execute(_create_table(table, columns_of(event.schema)))
+            table, columns = table_name(found[0]), columns_of(event.schema)
+            await rows.execute(_create_table(table, columns))
             for partition in range(event.partitions):
                 await rows.execute(
                     sql.SQL("create table {} partition of {} for values in ({})").format(
                         sql.Identifier(f"{table}_{partition}"), sql.Identifier(table), sql.Literal(partition)
                     )
                 )
-            for field in dict.fromkeys([*([event.key] if event.key else []), *event.indexes]):
-                await rows.execute(
-                    sql.SQL("create index on {} ({}, {}, {})").format(
-                        sql.Identifier(table), *map(sql.Identifier, (field, PARTITION, OFFSET))
+            indexed = {event.key, *event.indexes}
+            for column in columns:
+                if column.field in indexed:
+                    await rows.execute(
+                        sql.SQL("create index on {} ({}, {}, {})").format(
+                            sql.Identifier(table), *map(sql.Identifier, (column.name, PARTITION, OFFSET))
+                        )
                     )
-                )
 
     @projects(RecordsAppended)
     async def appended(self, rows: Rows, events: Sequence[Recorded[RecordsAppended]]) -> None:
@@ -81,8 +84,8 @@ class Records(Projection):
 
 def _create_table(table: str, columns: Sequence[Column]) -> sql.Composed:
     fields = [
-        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.sql_type))
-        for column in columns  # pyright: ignore[reportArgumentType]  # from SQL_TYPES
+        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.definition))  # pyright: ignore[reportArgumentType]  # from a table of ours
+        for column in columns
     ]
     return sql.SQL(
         "create table {} ({} integer not null, {} bigint not null, {}, primary key ({}, {})) partition by list ({})"
@@ -107,8 +110,6 @@ async def _look_up(rows: Rows, datasets: Iterable[tuple[str, str]]) -> dict[tupl
 
 async def _copy(rows: Rows, table: str, partition: int, schema: str, events: Sequence[RecordsAppended]) -> None:
     columns = columns_of(schema)
-    decode = codec_of_text(schema).decode_json_array
-    values_of = _reader(columns)
     copy_in = sql.SQL("copy {} ({}) from stdin (format binary)").format(
         sql.Identifier(table),
         sql.SQL(", ").join(map(sql.Identifier, (PARTITION, OFFSET, *(column.name for column in columns)))),
@@ -116,26 +117,34 @@ async def _copy(rows: Rows, table: str, partition: int, schema: str, events: Seq
     async with rows.cursor() as cursor, cursor.copy(copy_in) as copy:
         copy.set_types(["int4", "int8", *(_oid_name(column.sql_type) for column in columns)])
         for event in events:
-            for offset, record in enumerate(decode(event.records.encode()), event.first):
-                await copy.write_row((partition, offset, *values_of(record)))
+            for offset, values in enumerate(_values(schema, event.records.encode()), event.first):
+                await copy.write_row((partition, offset, *values))
 
 
-def _reader(columns: Sequence[Column]) -> Any:
-    """A function from a record to the values of its columns."""
-    names = [column.name for column in columns]
-    get = attrgetter(*names)
-    values_of = get if len(names) > 1 else lambda record: (get(record),)
-    adapted = [(index, column.adapt) for index, column in enumerate(columns) if column.adapt]
-    if not adapted:
-        return values_of
+def _values(schema: str, body: bytes) -> Iterator[Sequence[Any]]:
+    """The values of each record's columns, from the JSON text of records."""
+    columns = columns_of(schema)
+    records = codec_of_text(schema).decode_json_array(body)
+    read_structures = structures_of(schema)
+    if read_structures is None and not any(column.adapt for column in columns):
+        yield from map(_getter([column.attribute for column in columns]), records)
+        return
+    structures = read_structures(body, records) if read_structures else [()] * len(records)
+    for record, texts in zip(records, structures, strict=True):
+        text = iter(texts)
+        yield [
+            next(text)
+            if column.is_structure
+            else column.adapt(getattr(record, column.attribute))
+            if column.adapt
+            else getattr(record, column.attribute)
+            for column in columns
+        ]
 
-    def adapting(record: Any) -> list[Any]:
-        values = list(values_of(record))
-        for index, adapt in adapted:
-            values[index] = adapt(values[index])
-        return values
 
-    return adapting
+def _getter(attributes: Sequence[str]) -> Callable[[Any], Sequence[Any]]:
+    get = attrgetter(*attributes)
+    return get if len(attributes) > 1 else lambda record: (get(record),)
 
 
 def _oid_name(sql_type: str) -> str:
@@ -146,4 +155,5 @@ def _oid_name(sql_type: str) -> str:
         "real": "float4",
         "double precision": "float8",
         "boolean": "bool",
+        "json": "text",  # it's the same in binary, and is text already
     }.get(sql_type, sql_type)
