@@ -81,10 +81,13 @@ def load_command(name: str) -> Any:
     """Import the sub-command called `name`; returns what the command line framework runs."""
     entry = COMMANDS[name]
     target = getattr(importlib.import_module(entry.module), entry.attribute)
-    if not isinstance(target, typer.Typer):
-        function, target = target, typer.Typer(add_completion=False)
-        target.command(name)(function)
-    command = typer.main.get_command(target)
+    if isinstance(target, typer.Typer):
+        command = typer.main.get_group(target)
+        command.help = command.help or entry.summary
+    else:
+        single = typer.Typer(add_completion=False)
+        single.command(name)(target)
+        command = typer.main.get_command(single)
     command.name = name
     return command
 

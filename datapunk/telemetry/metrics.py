@@ -56,7 +56,9 @@ SHARD_BATCH_DURATION = Histogram(
     buckets=FAST_SECONDS,
 )
 SHARDS_OWNED = Gauge("shards_owned", "Shards this process owns", ["module"])
-OUTBOX_UNCONFIRMED = Gauge("outbox_unconfirmed", "Events committed and not yet confirmed by the broker", ["module"])
+OUTBOX_UNCONFIRMED = Gauge(
+    "outbox_unconfirmed", "Events committed over a second ago and not yet confirmed by the broker", ["module"]
+)
 EVENTS_PUBLISHED = Counter("events_published", "Events confirmed by the broker", ["module"])
 DEAD_LETTERS = Counter("dead_letters", "Messages put aside, by reason", ["module", "reason"])
 CACHE_HIT_RATIO = Gauge("cache_hit_ratio", "Share of look-ups answered from memory, over the last batches", ["cache"])
