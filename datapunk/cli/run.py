@@ -44,7 +44,7 @@ def run(
     settings = load_settings()
     names = modules or sorted(find_modules())
     if not names:
-        raise ConfigurationError("no module is installed; `datapunk module new NAME` makes one")
+        raise ConfigurationError("no module is installed; docs/how-to/write-a-module.md shows how to write one")
     find_modules(names)
     if detach:
         arguments = [*names, "--workers", str(workers), *(["--http"] if http else [])]
