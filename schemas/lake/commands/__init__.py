@@ -15,11 +15,12 @@ from datapunk.messages.message import Command
 class AppendRecords(Command, frozen=True, kw_only=True):
     """Append 1 to 5,000 records to one partition of a dataset; all are accepted or none. The actor-id is
     '<dataset>:<partition>', 0 <= partition < partitions. Where the dataset has a key, the partition of a
-    record is the CRC-32 of its key (a string's UTF-8 bytes; anything else: its JSON text) modulo the
-    number of partitions.
+    record is the CRC-32 of its key (a string's or an enum's UTF-8 bytes, a uuid's in lower case, a
+    number's decimal digits) modulo the number of partitions.
 
     Attributes:
-        records: A JSON array of records, each in the Avro JSON encoding of the dataset's schema.
+        records: A JSON array of records, each in the Avro JSON encoding of the dataset's schema; at most
+            7 MiB. An indexed value has at most 2,000 bytes.
     """
 
     message_type: ClassVar[str] = "lake.AppendRecords"
@@ -33,11 +34,12 @@ class CreateDataset(Command, frozen=True, kw_only=True):
     Attributes:
         name: What people call it; can be changed later.
         schema: The Avro schema of its records: a record whose fields are of primitive, logical, enum,
-            array, map or record type, or a union of null and one of these.
-        key: The field that identifies a record: records with equal keys keep their order. None: records
-            go to any partition.
+            array, map or record type, or a union of null and one of these. A row of them takes at most
+            8,000 bytes, which bears 285 texts or 666 longs; a nested record counts like one text.
+        key: The field that identifies a record: a string, uuid, int, long or enum. Records with equal
+            keys keep their order. None: records go to any partition.
         partitions: Over how many actors its records are split, 1 to 64. It can't be changed.
-        indexes: Fields to index for filters and order, besides the key.
+        indexes: Fields to index for filters and order, besides the key; at most 16.
         description: For people.
     """
 

@@ -97,8 +97,10 @@ class RecordPage(Answer, frozen=True, kw_only=True):
 
     Attributes:
         records: A JSON array of records as plain JSON, each field under its name; bytes as base64, times
-            as ISO 8601 text.
-        count: How many records are in this page.
+            as ISO 8601 text (timestamps in UTC), decimals as text. Arrays, maps, records and unions of
+            several types are in Avro JSON, as they were appended.
+        count: How many records are in this page: fewer than asked for at the end, and where they would
+            make it too large.
         next: Pass it as `after` to go on; none: that was all.
     """
 

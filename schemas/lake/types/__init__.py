@@ -49,13 +49,14 @@ class Operator(StrEnum):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """A condition on one field.
+    """A condition on one field. Null meets IS_NULL and no other.
 
     Attributes:
         field: A field of the dataset's schema.
         op: How to compare.
-        value: What to compare with, as JSON text (for IN, an array); dates and timestamps as ISO 8601
-            text. Not used by IS_NULL and NOT_NULL.
+        value: What to compare with, as JSON text (for IN, an array of at most 1,000); dates and
+            timestamps as ISO 8601 text. Texts are compared by code point. Not used by IS_NULL and
+            NOT_NULL.
     """
 
     field: str
