@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     cached_actors: int = Field(10_000, ge=1, description="actors kept in memory a process and module")
     snapshot_every: int = Field(100, ge=1, description="events between two snapshots of an actor")
     projection_batch: int = Field(2000, ge=1, le=50_000, description="most events applied in one transaction")
+    inbox_retention_days: int = Field(
+        30, ge=1, description="how long a command sent again is recognised, and answered as before"
+    )
     max_message_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="largest body accepted")
     query_timeout_s: float = Field(10.0, gt=0, description="how long a query may take")
     heartbeat_s: float = Field(1.0, gt=0, description="how often a process says that it's alive")

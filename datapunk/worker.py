@@ -28,6 +28,7 @@ from datapunk.shard import ShardEngine, nowhere
 from datapunk.store.connection import connect
 from datapunk.store.migrate import migrate
 from datapunk.telemetry.logs import get_logger
+from datapunk.upkeep import Upkeep
 
 RETRY_S = 1.0  # pause before projections are taken again
 PREPARE_FIRST_S, PREPARE_MOST_S = 0.5, 5.0  # pauses while a server isn't there yet
@@ -76,6 +77,7 @@ class Worker:
         async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
             unroutable = UnroutableConsumer(self._settings, registry, self._modules)
             group.create_task(unroutable.run(stop))
+            group.create_task(Upkeep(self._settings).run(stop))
             for module in self._modules:
                 membership = Membership(
                     self._settings,

@@ -76,7 +76,7 @@ async def test_a_migration_that_fails_leaves_the_database_as_the_one_before_left
 DATA = {
     "0001_event_store.sql": """
         insert into events (tenant, stream, version, type, id, schema, data, causation, metadata)
-            select 't', 'lake.dataset/' || n, 1, 'lake.DatasetCreated', gen_random_uuid(), 'f', '', gen_random_uuid(), '{}'
+            select 't', 'lake.dataset/' || n, 1, 'lake.Happened', gen_random_uuid(), 'f', '', gen_random_uuid(), '{}'
             from generate_series(1, 50) n;
         insert into inbox (id, tenant, type, stream, body_hash, reply, first_version, last_version)
             values (gen_random_uuid(), 't', 'lake.CreateDataset', 'lake.dataset/1', '\\x00', '\\x00', 1, 1);

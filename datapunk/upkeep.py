@@ -1,0 +1,62 @@
+"""What must be done from time to time so that nothing grows for ever; each act is a function of its own.
+
+Every process tries, at a moment of its own; whoever comes while another one is at it goes away again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from datetime import timedelta
+
+import psycopg
+
+from datapunk.settings import Settings
+from datapunk.store.connection import connect
+from datapunk.store.inbox import prune
+from datapunk.store.statements import statement
+from datapunk.telemetry.logs import get_logger
+
+EVERY_S = 3600.0
+JITTER = 0.2  # share by which a pause is longer or shorter, so that processes started together don't come together
+# Negative, and so outside the range of keys that readers look at: see migrations/0002.
+PRUNING_LOCK = -4451
+
+log = get_logger(__name__)
+
+
+async def prune_inbox(settings: Settings) -> int | None:
+    """Forget commands older than `inbox_retention_days`.
+
+    Returns:
+        How many; none if another process is at it.
+    """
+    async with await connect(settings.database_url) as conn:
+        cursor = await conn.execute(statement("try_lock"), {"key": PRUNING_LOCK})
+        if await cursor.fetchone() != (True,):
+            return None
+        return await prune(conn, timedelta(days=settings.inbox_retention_days))  # the lock ends with the connection
+
+
+class Upkeep:
+    """Does all of it about once in `every_s`."""
+
+    def __init__(self, settings: Settings, every_s: float = EVERY_S) -> None:
+        self._settings = settings
+        self._every_s = every_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Go on until told to stop; what fails is done the next time."""
+        pause = random.uniform(0, self._every_s)  # noqa: S311  # no secret
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+                return
+            try:
+                forgotten = await prune_inbox(self._settings)
+                if forgotten:
+                    log.info("inbox_pruned", commands=forgotten, older_than_days=self._settings.inbox_retention_days)
+            except (psycopg.Error, OSError) as error:
+                log.warning("upkeep_failed", detail=str(error))
+            pause = self._every_s * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
