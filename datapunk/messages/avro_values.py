@@ -119,7 +119,7 @@ def decimal_to_bytes(value: Any, precision: int, scale: int, size: int | None) -
 def bytes_to_decimal(data: bytes, precision: int, scale: int) -> Decimal:
     """The reverse."""
     unscaled = int.from_bytes(data, "big", signed=True)
-    if len(str(abs(unscaled))) > precision:
+    if abs(unscaled) >= 10**precision:
         raise ValueError(f"a decimal has more than {precision} digits")
     return Decimal((int(unscaled < 0), tuple(map(int, str(abs(unscaled)))), -scale))
 

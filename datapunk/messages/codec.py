@@ -15,7 +15,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Generic, NoReturn, TypeVar, cast
+from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
 
@@ -106,12 +106,13 @@ class Codec(Generic[M]):
             wire = self._json_decode(body)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             self._refuse(error)
-        if b"\\u0000" in body:
-            _refuse_nul(wire, "$", self.schema.name)
         try:
-            return self._from_wire(wire)
+            message = self._from_wire(wire)
         except (*UNFIT, RecursionError) as error:
             self._refuse_field(wire, self._from_wire_fields, error)
+        if b"\\u0000" in body:
+            self._refuse_nul(message, "$")
+        return message
 
     def decode_json_array(self, body: bytes) -> list[M]:
         """From a JSON array of records in Avro JSON.
@@ -119,7 +120,10 @@ class Codec(Generic[M]):
         Raises:
             UndecodableMessage: naming the place, as in `$[3].name`.
         """
-        wires = self._decode_wires(body)
+        try:
+            wires = self._json_decode_array(body)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            self._refuse(error)
         result: list[M] = []
         from_wire = self._from_wire
         try:
@@ -127,6 +131,9 @@ class Codec(Generic[M]):
                 result.append(from_wire(wire))
         except (*UNFIT, RecursionError) as error:
             self._refuse_field(wires[len(result)], self._from_wire_fields, error, f"$[{len(result)}]")
+        if b"\\u0000" in body:
+            for index, message in enumerate(result):
+                self._refuse_nul(message, f"$[{index}]")
         return result
 
     def encode_json(self, message: M) -> bytes:
@@ -174,15 +181,6 @@ class Codec(Generic[M]):
 
         return describe_fields(self.schema)
 
-    def _decode_wires(self, body: bytes) -> list[Any]:
-        try:
-            wires = self._json_decode_array(body)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            self._refuse(error)
-        if b"\\u0000" in body:
-            _refuse_nul(wires, "$", self.schema.name)
-        return wires
-
     def _refuse(self, error: BaseException) -> NoReturn:
         if isinstance(error, RecursionError):
             raise UndecodableMessage(f"{self.schema.name}: nested too deeply") from None
@@ -195,6 +193,13 @@ class Codec(Generic[M]):
 
     def _refuse_field(self, wire: Any, fields: Any, error: BaseException, path: str = "$") -> NoReturn:
         raise UndecodableMessage(self._explain(wire, fields, error, path)) from None
+
+    def _refuse_nul(self, message: M, path: str) -> None:
+        """Refuse a message that couldn't be written again: the body has a NUL, in bytes or where none may be."""
+        try:
+            self._to_wire(message)
+        except UNFIT as error:
+            self._refuse_field(message, self._to_wire_fields, error, path)
 
     def _explain(self, record: Any, fields: Any, error: BaseException, path: str = "$") -> str:
         """Find the field that failed by trying each; only ever done for a message that is refused."""
@@ -239,26 +244,3 @@ def codec_of_text(text: str) -> Codec[Any]:
         SchemaError: if the text isn't the schema of a record.
     """
     return Codec(parse_text(text))
-
-
-def _refuse_nul(value: Any, path: str, name: str) -> None:
-    """Bytes may hold zeros and are text on the wire, so only strings that stay strings are looked at."""
-    if isinstance(value, list):
-        for index, item in enumerate(cast("list[Any]", value)):
-            _refuse_nul(item, f"{path}[{index}]", name)
-    elif isinstance(value, dict):
-        for key, item in cast("dict[str, Any]", value).items():
-            if "\0" in key:
-                raise UndecodableMessage(f"{name}: a key has a NUL character - at `{path}`")
-            _refuse_nul(item, f"{path}.{key}", name)
-    elif isinstance(value, msgspec.Struct):
-        strings = getattr(type(value), "strings", ())
-        for attribute, encoded in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
-            item = getattr(value, attribute)
-            if isinstance(item, str):
-                if attribute in strings and "\0" in item:
-                    raise UndecodableMessage(
-                        f"{name}: a string has a NUL character, which can't be stored - at `{path}.{encoded}`"
-                    )
-            else:
-                _refuse_nul(item, f"{path}.{encoded}", name)

@@ -36,7 +36,6 @@ class Shape:
         from_wire: to Python.
         to_wire: from Python.
         default: the source of a default in wire form, from its JSON value.
-        holds_text: whether its wire form is a string for a string, and not for bytes.
     """
 
     tag: str
@@ -47,7 +46,6 @@ class Shape:
     from_wire: Convert = same
     to_wire: Convert = same
     default: Callable[[Any], str] = repr
-    holds_text: bool = False
 
 
 def call(function: str, *arguments: object) -> Convert:
@@ -169,9 +167,7 @@ PLAIN = {
     ),
     "float": _real("float", FLOAT_HINT, "f", 4),
     "double": _real("double", "float", "d", 8),
-    "string": Shape(
-        "string", "str", "isinstance(v, str)", read_text, write_text, to_wire=call("to_string"), holds_text=True
-    ),
+    "string": Shape("string", "str", "isinstance(v, str)", read_text, write_text, to_wire=call("to_string")),
     "bytes": Shape(
         "bytes",
         "str",

@@ -100,11 +100,15 @@ class SourceWriter:
             (index, item, python_name(item["name"]), self.shape(item["type"]))
             for index, item in enumerate(cast("list[dict[str, Any]]", node["fields"]))
         ]
-        self._wire_class(wire, {f"f{i}": item["name"] for i, item, _, _ in fields}, [of for *_, of in fields])
-        self.lines += [
-            f"    f{i}: {of.hint}{_wire_default(of, item['default']) if 'default' in item else ''}"
-            for i, item, _, of in fields
-        ]
+        self.lines.append(_wire_class(wire, {f"f{i}": item["name"] for i, item, _, _ in fields}))
+        self.lines += (
+            ["    pass"]
+            if not fields
+            else [
+                f"    f{i}: {of.hint}{_wire_default(of, item['default']) if 'default' in item else ''}"
+                for i, item, _, of in fields
+            ]
+        )
         given = self.classes.get(name)
         if given is not None:
             self.used[python] = given
@@ -128,14 +132,6 @@ class SourceWriter:
             ]
             self.lines.append(f"record{number}_{direction}_fields = ({''.join(parts)})")
         return shape
-
-    def _wire_class(self, wire: str, names: dict[str, str], of: list[Shape]) -> None:
-        """The head of a wire class, with the attributes that hold strings (and not bytes in the guise of text)."""
-        strings = tuple(attribute for attribute, shape in zip(names, of, strict=True) if shape.holds_text)
-        self.lines += [
-            f"class {wire}(Struct, forbid_unknown_fields=True, kw_only=True, rename={names!r}):",
-            f"    strings: ClassVar[tuple[str, ...]] = {strings!r}",
-        ]
 
     def _enum(self, node: dict[str, Any]) -> Shape:
         name, python = str(node["name"]), f"Enum{self._number()}"
@@ -244,7 +240,7 @@ class SourceWriter:
             return shapes.only_null()
         number = self._number()
         wire = f"Union{number}"
-        self._wire_class(wire, {f"b{index}": shape.tag for index, shape in enumerate(others)}, others)
+        self.lines.append(_wire_class(wire, {f"b{index}": shape.tag for index, shape in enumerate(others)}))
         optional = " | UnsetType = UNSET" if len(others) > 1 else ""
         self.lines += [f"    b{index}: {shape.hint}{optional}" for index, shape in enumerate(others)]
         is_nullable = len(others) < len(made)
@@ -320,6 +316,10 @@ class SourceWriter:
         self._function(f"union{number}_to_wire(v)", [*to_wire, refusal])
         self._function(f"union{number}_read(b, p)", [*read, "refuse_branch(n)"])
         self._function(f"union{number}_write(v, o)", [*write, refusal])
+
+
+def _wire_class(wire: str, names: dict[str, str]) -> str:
+    return f"class {wire}(Struct, forbid_unknown_fields=True, kw_only=True, rename={names!r}):"
 
 
 def _wire_default(of: Shape, value: Any) -> str:

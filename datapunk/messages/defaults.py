@@ -49,14 +49,18 @@ class _Completion:
                 return [self.of(node["items"], item, path) for item in _as(list, value, kind, path)]
             case "map":
                 entries = _as(dict, value, kind, path).items()
-                return {_checked(_string, key, {}, path): self.of(node["values"], item, path) for key, item in entries}
+                return {
+                    _checked(_string, key, {"type": "string"}, path): self.of(node["values"], item, path)
+                    for key, item in entries
+                }
             case _:
                 return _checked(_CHECKS[kind], value, node, path)
 
     def _record(self, node: dict[str, Any], value: dict[str, Any], path: str) -> dict[str, Any]:
         fields = {str(item["name"]): item for item in node["fields"]}
-        if unknown := next((name for name in value if name not in fields), None):
-            raise SchemaError(f"{path}: the default has a field {unknown[:60]!r} that {node['name']} hasn't")
+        unknown = [name for name in value if name not in fields]
+        if unknown:
+            raise SchemaError(f"{path}: the default has a field {unknown[0][:60]!r} that {node['name']} hasn't")
         made: dict[str, Any] = {}
         for name, item in fields.items():
             if name not in value and "default" not in item:
