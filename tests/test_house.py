@@ -74,8 +74,8 @@ def test_a_module_speaks_to_another_by_messages_only() -> None:
 
 
 def errors(root: type[DatapunkError]) -> Iterator[type[DatapunkError]]:
-    yield root
     for error in root.__subclasses__():
+        yield error
         yield from errors(error)
 
 
