@@ -93,9 +93,9 @@ def metric_names() -> str:
         "# Metrics",
         NOTE,
         "In Prometheus' text format at `/metrics`: on `DATAPUNK_HTTP_PORT` of a process that serves the HTTP facade, "
-        "on `DATAPUNK_PROBE_PORT` of one that doesn't. Of several workers (`datapunk run --workers N`) each has its own "
-        "port, and is scraped on its own: the first one's, the next, … A queue's depth and the outbox are told by the "
-        "process that owns the shard. Alerts on these are in `ops/prometheus`, dashboards in `ops/grafana`.",
+        "on `DATAPUNK_PROBE_PORT` of one that doesn't. Of several workers (`datapunk run --workers N`) each has its "
+        "own port, and is scraped on its own: the first one's, the next, … A queue's depth and the outbox are told by "
+        "the process that owns the shard. Alerts on these are in `ops/prometheus`, dashboards in `ops/grafana`.",
     ]
     rows = [("`resource_usage`", "gauge", "service, resource_type", "What the process takes, by resource type")]
     for each in vars(metrics).values():

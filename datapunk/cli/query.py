@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
+from datapunk.cli.completion import types
 from datapunk.cli.messaging import (
     Avro,
     Json,
@@ -26,7 +27,9 @@ from datapunk.messages.message import Answer, Query
 
 
 def query(
-    type: Annotated[str, typer.Argument(help="The query's type, as in lake.ListDatasets.")],
+    type: Annotated[
+        str, typer.Argument(help="The query's type, as in lake.ListDatasets.", autocompletion=types("query"))
+    ],
     data: Annotated[str, typer.Option("--data", help="Its fields as JSON; @file, or - for standard input.")] = "{}",
     after: Annotated[
         int | None,

@@ -13,6 +13,7 @@ import typer
 import uvloop
 
 from datapunk import background
+from datapunk.cli import completion
 from datapunk.errors import ConfigurationError, DatapunkError
 from datapunk.module import find_modules
 from datapunk.settings import Settings, load_settings
@@ -26,7 +27,8 @@ PROBE_PORT_VARIABLE = "DATAPUNK_PROBE_PORT"
 
 def run(
     modules: Annotated[
-        list[str] | None, typer.Argument(help="Modules to run; all installed ones if none is named.")
+        list[str] | None,
+        typer.Argument(help="Modules to run; all installed ones if none is named.", autocompletion=completion.modules),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes; shards and projections are shared out.")] = 1,
     http: Annotated[bool, typer.Option("--http/--no-http", help="Serve the HTTP facade, too.")] = False,

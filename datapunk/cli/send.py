@@ -11,6 +11,7 @@ import typer
 import uuid_utils.compat
 from rich.markup import escape
 
+from datapunk.cli.completion import types
 from datapunk.cli.messaging import (
     FAILED,
     REJECTED,
@@ -34,7 +35,10 @@ from datapunk.messages.shown import outcome_values
 
 
 def send(
-    type: Annotated[str, typer.Argument(help="The command's type, as in lake.CreateDataset.")],
+    type: Annotated[
+        str,
+        typer.Argument(help="The command's type, as in lake.CreateDataset.", autocompletion=types("command")),
+    ],
     actor: Annotated[str, typer.Option("--actor", help="The id of the actor it's for, as in flights.")],
     data: Annotated[str, typer.Option("--data", help="Its fields as JSON; @file, or - for standard input.")] = "{}",
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the outcome, and show it.")] = False,

@@ -1,0 +1,128 @@
+"""Help and completion: of everything, and quick."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from datapunk.cli.main import COMMANDS, load_command
+
+SHELLS = ("bash", "zsh", "fish")
+# What takes a while to load, and so is loaded by the commands that need it.
+HEAVY = {
+    "aio_pika",
+    "fastapi",
+    "fastavro",
+    "msgspec",
+    "opentelemetry",
+    "prometheus_client",
+    "psycopg",
+    "pydantic",
+    "structlog",
+    "temporalio",
+    "uvloop",
+}
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "datapunk.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **environment},
+    )
+
+
+def every_command() -> list[tuple[str, ...]]:
+    paths: list[tuple[str, ...]] = []
+    for name in COMMANDS:
+        paths.append((name,))
+        paths += [(name, child) for child in getattr(load_command(name), "commands", {})]
+    return paths
+
+
+@pytest.mark.parametrize("path", every_command(), ids=" ".join)
+def test_every_command_has_help_that_says_what_it_does(path: tuple[str, ...]) -> None:
+    command = load_command(path[0])
+    for name in path[1:]:
+        command = command.commands[name]
+    assert command.help
+    undescribed = [each.name for each in command.params if not each.help and not getattr(each, "hidden", False)]
+    assert undescribed == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_line_in_the_list_is_of_the_command_that_runs(name: str) -> None:
+    answer = run(name, "--help")
+    assert answer.returncode == 0, answer.stderr
+    assert f"datapunk {name}" in answer.stdout
+
+
+def test_help_lists_every_command_with_what_it_does() -> None:
+    answer = run("--help")
+    assert answer.returncode == 0
+    for name, entry in COMMANDS.items():
+        assert any(
+            line.strip("│ ").startswith(f"{name} ") and entry.summary in line for line in answer.stdout.splitlines()
+        )
+
+
+def test_help_loads_nothing_that_it_does_not_need() -> None:
+    code = (
+        "import sys; sys.argv = ['datapunk', '--help']\n"
+        "from datapunk.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(answer.stdout.splitlines()[-1].split())
+    assert "typer" in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_a_misspelt_command_is_wrong_usage() -> None:
+    answer = run("satus")
+    assert answer.returncode == 2
+    assert "No such command 'satus'" in answer.stderr
+
+
+def test_the_version_is_shown() -> None:
+    assert run("--version").stdout == f"datapunk {version('datapunk')}\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_there_is_completion_for_the_shell(shell: str) -> None:
+    answer = run("--show-completion", shell)
+    assert answer.returncode == 0
+    assert "_DATAPUNK_COMPLETE" in answer.stdout
+
+
+def complete(line: str) -> list[str]:
+    """What bash would offer for the last word of a line."""
+    words = line.split(" ")
+    answer = run(_DATAPUNK_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(words) - 1))
+    return answer.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("datapunk se", ["send"]),
+        ("datapunk pro", ["projections"]),
+        ("datapunk schemas ch", ["check"]),
+        ("datapunk send --ti", ["--timeout"]),
+        ("datapunk run --ht", ["--http"]),
+        ("datapunk send lake.Cre", ["lake.CreateDataset"]),
+        ("datapunk query lake.Find", ["lake.FindRecords"]),
+        ("datapunk run la", ["lake"]),
+        ("datapunk send nothing.", []),
+    ],
+)
+def test_it_completes(line: str, offered: list[str]) -> None:
+    assert complete(line) == offered
