@@ -24,7 +24,6 @@ from uuid_utils.compat import uuid7
 
 from datapunk.errors import BrokerError, ConnectionLost, PublishRefused, QueryFailed, ReplyTimeout
 from datapunk.messages.codec import AVRO_JSON
-from datapunk.messages.envelope import DEFAULT_TENANT
 from datapunk.messages.message import Answer, Command, Event, Message, Query
 from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
@@ -127,7 +126,7 @@ class Client:
         command: Command,
         actor_id: str,
         *,
-        tenant: str = ...,
+        tenant: str | None = ...,
         message_id: UUID | None = ...,
         correlation_id: str | None = ...,
         wait: Literal[True] = ...,
@@ -139,7 +138,7 @@ class Client:
         command: Command,
         actor_id: str,
         *,
-        tenant: str = ...,
+        tenant: str | None = ...,
         message_id: UUID | None = ...,
         correlation_id: str | None = ...,
         wait: bool,
@@ -150,7 +149,7 @@ class Client:
         command: Command,
         actor_id: str,
         *,
-        tenant: str = DEFAULT_TENANT,
+        tenant: str | None = None,
         message_id: UUID | None = None,
         correlation_id: str | None = None,
         wait: bool = True,
@@ -161,7 +160,7 @@ class Client:
         Args:
             command: what to do.
             actor_id: whom to ask, as in `weather`.
-            tenant: whose data.
+            tenant: whose data; by default as set.
             message_id: of the command; a retry must have the same.
             correlation_id: to find it again; events and reply carry it.
             wait: whether to wait for the outcome; else only until the broker has the command safely.
@@ -193,14 +192,14 @@ class Client:
         return self._outcome(message)
 
     async def send_many(
-        self, sendings: Iterable[Sending], *, window: int = 16, tenant: str = DEFAULT_TENANT
+        self, sendings: Iterable[Sending], *, window: int = 16, tenant: str | None = None
     ) -> AsyncIterator[tuple[Sending, Outcome]]:
         """Send commands, several under way at a time, and yield each with its outcome as it comes.
 
         Args:
             sendings: the commands; taken one by one as there's room.
             window: most commands under way.
-            tenant: whose data.
+            tenant: whose data; by default as set.
 
         Raises:
             As `send`.
@@ -232,7 +231,7 @@ class Client:
         self,
         query: Query,
         *,
-        tenant: str = DEFAULT_TENANT,
+        tenant: str | None = None,
         after_position: int | None = None,
         correlation_id: str | None = None,
         timeout_s: float | None = None,
@@ -241,7 +240,7 @@ class Client:
 
         Args:
             query: what to know.
-            tenant: whose data.
+            tenant: whose data; by default as set.
             after_position: a position that the answer must reflect, as in an outcome: reads one's own write.
             correlation_id: to find it again in logs and traces.
             timeout_s: how long to wait; by default as set for queries.
@@ -333,7 +332,7 @@ class Client:
         exchange: str,
         message: Message,
         id: UUID,
-        tenant: str,
+        tenant: str | None,
         headers: dict[str, Any],
         correlation_id: str | None,
         wants_reply: bool,
@@ -342,7 +341,8 @@ class Client:
     ) -> None:
         assert self._channel is not None, "use the client as an async context manager"
         traces.inject(headers)
-        headers |= {"tenant": tenant, "schema": self._registry.fingerprint(type(message))}
+        headers["tenant"] = tenant or self._settings.default_tenant
+        headers["schema"] = self._registry.fingerprint(type(message))
         if correlation_id:
             headers["correlation-id"] = correlation_id
         outgoing = aio_pika.Message(

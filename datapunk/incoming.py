@@ -15,6 +15,7 @@ from datapunk.messages.envelope import Envelope, read_envelope
 from datapunk.messages.message import Command
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
+from datapunk.settings import Settings
 from datapunk.telemetry import traces
 
 Address = tuple[str, str]  # tenant, stream
@@ -56,17 +57,18 @@ class Refused:
 class Intake:
     """Reads the deliveries of one module."""
 
-    def __init__(self, module: Module, registry: Registry, max_bytes: int) -> None:
+    def __init__(self, module: Module, registry: Registry, settings: Settings) -> None:
         self._module = module
         self._registry = registry
-        self._max_bytes = max_bytes
+        self._max_bytes = settings.max_message_bytes
+        self._default_tenant = settings.default_tenant
         self._actors = {command.message_type: (command, actor) for command, actor in module.handled_by.items()}
 
     def read(self, delivery: Delivery) -> Incoming | Refused:
         """Decode one delivery; whatever is wrong with it ends up in a `Refused`, never in an exception."""
         envelope = None
         try:
-            envelope = read_envelope(delivery.properties)
+            envelope = read_envelope(delivery.properties, default_tenant=self._default_tenant)
             if len(delivery.body) > self._max_bytes:
                 raise OversizedMessage(
                     f"the body has {len(delivery.body):,} bytes, and {self._max_bytes:,} are the limit; "

@@ -83,7 +83,7 @@ class ShardEngine:
         self._settings = settings
         self._membership = membership
         self._at = at
-        self._intake = Intake(module, registry, settings.max_message_bytes)
+        self._intake = Intake(module, registry, settings)
         self._cache = ActorCache(
             module, registry, capacity=settings.cached_actors, snapshot_every=settings.snapshot_every
         )

@@ -30,6 +30,9 @@ LIBRARY_FOLDER = Path("/usr/lib/rabbitmq/lib")
 # The broker stops taking messages when the disk has less room than this.
 DISK_FREE_LIMIT = "512MB"
 
+# As before RabbitMQ 4, whose default is 16 MiB: an event in Avro JSON may be larger than the command that led to it.
+MAX_MESSAGE_BYTES = 128 * 1024 * 1024
+
 # Distribution on loopback only, and no busy-waiting schedulers: a laptop runs all the other parts, too.
 ERLANG_ARGUMENTS = "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
 
@@ -155,6 +158,7 @@ class RabbitMQ(Part):
             "prometheus.tcp.port": self.further.metrics,
             "loopback_users.guest": "true",
             "disk_free_limit.absolute": DISK_FREE_LIMIT,
+            "max_message_size": MAX_MESSAGE_BYTES,
             "log.console": "true",
             "log.console.level": "info",
             "log.console.use_colors": "off",

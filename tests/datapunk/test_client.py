@@ -223,3 +223,15 @@ async def test_an_error_in_an_answer_has_its_code(client: Client) -> None:
     with pytest.raises(QueryFailed) as caught:
         await client.ask(GetBalance(account="nobody"), after_position=outcome.position)
     assert caught.value.error_code == "account_unknown"
+
+
+async def test_a_message_that_names_no_tenant_is_the_default_tenants(settings: Settings) -> None:
+    acme = settings.model_copy(update={"default_tenant": "acme"})
+    async with working([accounts], acme) as client, raw_client(acme) as raw:
+        assert (await client.send(Deposit(cents=1), "a")).version == 1
+        await raw.deposit("a", 1)
+        assert (await raw.outcome(REGISTRY)).version == 2
+        outcome = await client.send(Deposit(cents=1), "a", tenant="acme")
+        assert outcome.version == 3
+        answer = await client.ask(GetBalance(account="a"), after_position=outcome.position)
+        assert answer == Balance(cents=3, deposits=3)
