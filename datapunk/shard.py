@@ -29,6 +29,7 @@ from datapunk.incoming import Incoming, Intake, Refused
 from datapunk.membership import Membership
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
+from datapunk.observing import BatchObserver, ShardGauges, Stopwatch
 from datapunk.settings import Settings
 from datapunk.settling import Committed, CommitUncertain, Settler
 from datapunk.store.connection import connect
@@ -38,6 +39,7 @@ from datapunk.telemetry.logs import get_logger
 
 UNCONFIRMED_BATCHES = 4  # batches published and not yet confirmed; more only add latency
 SWEEP_S = 5.0  # how often confirmed outbox rows are cleared, and forgotten ones looked for, when idle
+MEASURE_S = 5.0  # between two looks at how full the queues are
 RETRY_FIRST_S, RETRY_MOST_S = 0.2, 10.0  # pauses between sessions
 HEALTHY_S = 30.0  # a session that lasted so long starts the pauses anew
 GRACE_S = 20.0  # for the batches under way when told to stop
@@ -53,6 +55,7 @@ class Published:
     committed: list[Committed]
     tag: int
     deliveries: list[Delivery]
+    since: Stopwatch
 
 
 def nowhere(point: str) -> None:
@@ -91,6 +94,8 @@ class ShardEngine:
         self._owned: set[int] = set()
         self._settled_tag = 0
         self._settled = asyncio.Event()
+        self._observer = BatchObserver(module)
+        self._gauges = ShardGauges(module)
         self._batch_size = metrics.SHARD_BATCH_SIZE.labels(module=module.name)
         self._shards_owned = metrics.SHARDS_OWNED.labels(module=module.name)
 
@@ -141,6 +146,7 @@ class ShardEngine:
                 asyncio.create_task(self._complete_batches(session), name="complete"),
                 asyncio.create_task(self._follow_membership(session), name="membership"),
                 asyncio.create_task(self._sweep(session), name="sweep"),
+                asyncio.create_task(self._measure(consuming, session.side), name="measure"),
             }
             stopping = asyncio.create_task(stop.wait(), name="stop")
             try:
@@ -177,9 +183,10 @@ class ShardEngine:
                 else:
                     refused.append(read)
             committed = await session.settler.settle(commands, refused)
+            since = Stopwatch()
             tag = self._announcer.publish(session.outlet, committed)
             self._at("after_publish")
-            await session.waiting.put(Published(committed, tag, deliveries))
+            await session.waiting.put(Published(committed, tag, deliveries, since))
 
     async def _complete_batches(self, session: _Session) -> None:
         """Once the broker has a batch's events: reply, then acknowledge, in order."""
@@ -187,8 +194,11 @@ class ShardEngine:
             published = await session.waiting.get()
             await session.outlet.confirmed(published.tag)
             self._at("after_confirm")
+            self._observer.published(published.committed, published.since)
+            since = Stopwatch()
             self._announcer.bury_returned(session.replies, session.outlet)
             self._announcer.reply(session.replies, published.committed)
+            self._observer.replied(published.committed, since)
             for committed in published.committed:
                 session.settler.confirmed.extend(committed.outbox)
             self._at("before_ack")
@@ -239,6 +249,21 @@ class ShardEngine:
             await delete_outbox(session.side, _drain(session.settler.confirmed))
             if self._owned and session.waiting.empty():
                 await self._announcer.recover(session.side, session.outlet, self._owned, older_than_s=2 * SWEEP_S)
+
+    async def _measure(self, link: Link, side: AsyncConnection[Any]) -> None:
+        """Tell how full the queues are, for as long as they're ours."""
+        try:
+            while True:
+                channel = await link.channel()
+                try:
+                    while True:
+                        await self._gauges.measure(channel, side, set(self._owned))
+                        await asyncio.sleep(MEASURE_S)
+                except BrokerError as error:  # a queue is gone, which closed the channel
+                    log.warning("queues_not_measured", module=self._module.name, detail=str(error))
+                    await asyncio.sleep(MEASURE_S)
+        finally:
+            self._gauges.clear()
 
 
 @dataclass(slots=True)
