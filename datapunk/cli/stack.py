@@ -107,7 +107,9 @@ def logs(
     launcher = choose_launcher(load_settings().directory)
     names = chosen(parts or ())
     console = Console(highlight=False, soft_wrap=True)
+    is_empty = True
     for name, line in launcher.logs(names, lines, follow=follow):
+        is_empty = False
         if as_json:
             print(json.dumps({"part": name, "line": line}), flush=True)
         elif len(names) == 1:
@@ -115,6 +117,8 @@ def logs(
         else:
             console.print(f"{name:<9}", style=_PART_COLOURS[name], end="")
             console.print(line, markup=False)
+    if is_empty and lines:
+        raise StackError("nothing was logged here; start the servers with: datapunk up")
 
 
 def _already_up(

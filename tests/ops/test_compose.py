@@ -56,6 +56,14 @@ def test_every_service_has_a_health_check() -> None:
     assert {name for name, service in services().items() if not service.get("healthcheck", {}).get("test")} == set()
 
 
+def test_the_platforms_services_serve_what_their_health_check_asks_for() -> None:
+    for name, service in services().items():
+        if service.get("image") == "datapunk:local":
+            port = service["environment"]["DATAPUNK_HTTP_PORT"]
+            assert "--http" in service["command"], name
+            assert f":{port}/health/ready" in str(service["healthcheck"]["test"]), name
+
+
 def test_every_port_is_published_on_loopback_only() -> None:
     ports = [port for service in services().values() for port in service.get("ports", [])]
     assert len(ports) > 10
