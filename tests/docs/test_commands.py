@@ -105,3 +105,17 @@ async def test_commands_print_what_the_page_shows(page: str, settings: Settings,
                 await eventually(is_as_shown, f"{each.command} shows {each.output}", PATIENCE_S)
                 continue
             assert printed == wanted, each.command
+
+
+async def test_the_plain_client_in_the_readme_is_answered(settings: Settings, tmp_path: Path) -> None:
+    (script,) = re.findall(
+        r"^```python\n(import uuid.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    script, replaced = re.subn(r'"amqp://[^"]+"', f'"{settings.broker_url}"', script)
+    assert replaced == 1
+    shell = Shell(CommandLine(settings, tmp_path))
+    async with working(list(find_modules(["lake"]).values()), settings):
+        created = next(each for each in shown_in((ROOT / "README.md").read_text()) if "CreateDataset" in each.command)
+        await shell.run(created.command)
+        answer = await shell.run(f"timeout {PATIENCE_S:g} python -c {shlex.quote(script)}")
+    assert answer.startswith('datapunk.Outcome {"status":"Accepted"')
