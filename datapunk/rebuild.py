@@ -25,7 +25,7 @@ from datapunk.store.connection import connect
 from datapunk.store.read import read_all, safe_position
 from datapunk.store.statements import statement
 
-Progress = Callable[[int, int], None]  # positions done, positions in all
+OnProgress = Callable[[int, int], None]  # positions done, positions in all
 NEAR_BATCHES = 10  # left to the end: the switch, which holds off the projector (not readers), applies the rest
 
 
@@ -33,7 +33,7 @@ async def rebuild(
     projection: Projection,
     registry: Registry,
     settings: Settings,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Generation:
     """Build a new generation from history and let it serve reads.
 
@@ -109,7 +109,7 @@ async def _others(conn: AsyncConnection[Any], serving: Generation) -> list[str]:
 
 
 async def _fill(
-    conn: AsyncConnection[Any], old: Generation, registry: Registry, batch: int, on_progress: Progress
+    conn: AsyncConnection[Any], old: Generation, registry: Registry, batch: int, on_progress: OnProgress
 ) -> Generation:
     """A new generation, filled until it's near the end of history."""
     projection, number = old.projection, old.number + 1

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
 
 import msgspec
 import typer
+from psycopg import AsyncConnection
 from rich.markup import escape
 
 from datapunk.cli.messaging import Json, Session, Tenant, open_session, out, print_json
 from datapunk.errors import ConfigurationError
+from datapunk.messages.catalogue import Kind
 from datapunk.messages.shown import cloud_event
 from datapunk.store.connection import connect
 from datapunk.store.events import RecordedEvent
@@ -35,7 +38,7 @@ def read(
     as_json: Json = False,
 ) -> None:
     """Show events of all actors, in the order of their positions."""
-    asyncio.run(_read(open_session(), after, limit, types, as_json=as_json))
+    asyncio.run(_read(_open(types), after, limit, types, as_json=as_json))
 
 
 @app.command()
@@ -63,11 +66,25 @@ def tail(
     as_json: Json = False,
 ) -> None:
     """Follow events as they're stored, until Ctrl-C. (`datapunk tail` follows the broker instead.)"""
-    asyncio.run(_tail(open_session(), after, types, as_json=as_json))
+    asyncio.run(_tail(_open(types), after, types, as_json=as_json))
+
+
+def _open(types: list[str] | None) -> Session:
+    session = open_session()
+    for type in types or ():
+        session.catalogue.find(type, Kind.EVENT)  # a misspelt one would just never come
+    return session
+
+
+@asynccontextmanager
+async def _store(session: Session) -> AsyncGenerator[AsyncConnection[Any]]:
+    async with await connect(session.settings.database_url) as conn:
+        await session.registry.sync(conn)  # old events were written with schemas that only the database knows
+        yield conn
 
 
 async def _read(session: Session, after: int, limit: int, types: list[str] | None, *, as_json: bool) -> None:
-    async with await connect(session.settings.database_url) as conn:
+    async with _store(session) as conn:
         while limit > 0:
             events, reached = await read_all(conn, after, min(PAGE, limit), types=types)
             _show(session, events, as_json=as_json)
@@ -78,7 +95,7 @@ async def _read(session: Session, after: int, limit: int, types: list[str] | Non
 
 async def _stream(session: Session, tenant: str, name: str, version: int, *, as_json: bool) -> int:
     count = 0
-    async with await connect(session.settings.database_url) as conn:
+    async with _store(session) as conn:
         while True:
             events = await read_stream(conn, tenant, name, from_version=version, limit=PAGE)
             _show(session, events, as_json=as_json)
@@ -89,7 +106,7 @@ async def _stream(session: Session, tenant: str, name: str, version: int, *, as_
 
 
 async def _tail(session: Session, after: int | None, types: list[str] | None, *, as_json: bool) -> None:
-    async with await connect(session.settings.database_url) as conn:
+    async with _store(session) as conn:
         position = await safe_position(conn) if after is None else after
         while True:
             events, reached = await read_all(conn, position, PAGE, types=types)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from datetime import datetime
 from typing import Annotated, Any
 
-import msgspec
 import typer
-from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,10 +20,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from datapunk.cli.messaging import Json, print_json
 from datapunk.errors import ConfigurationError
+from datapunk.generation import Generation
 from datapunk.messages.registry import Registry
 from datapunk.module import find_modules
 from datapunk.projection import Projection
+from datapunk.rebuild import OnProgress
 from datapunk.rebuild import rebuild as rebuild_projection
 from datapunk.settings import Settings, load_settings
 from datapunk.store.connection import connect
@@ -34,7 +35,7 @@ from datapunk.store.statements import statement
 
 app = typer.Typer(no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+STYLES = {"live": "green", "paused": "yellow", "rebuilding": "cyan", "failing": "red"}
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -49,19 +50,18 @@ def list_projections(as_json: Json = False) -> None:
     """Show each projection: how far it is, how far behind, and what it last failed on."""
     rows, head = asyncio.run(_list(load_settings()))
     if as_json:
-        sys.stdout.write(msgspec.json.encode([{**row, "behind": _behind(row, head)} for row in rows]).decode() + "\n")
+        print_json([{**row, "state": _state(row), "behind": _behind(row, head)} for row in rows])
         return
     table = Table("projection", "state", "generation", "version", "position", "behind", "error", box=None)
     for row in rows:
-        style = {"failing": "red", "paused": "yellow"}.get(_state(row), "green")
         table.add_row(
             row["name"],
-            f"[{style}]{_state(row)}",
+            f"[{STYLES[_state(row)]}]{_state(row)}[/]{_progress(row, head)}",
             str(row["active_generation"] or "-"),
             str(row["version"] or "-"),
             f"{row['position'] or 0:,}",
             f"{_behind(row, head):,}",
-            row["error"] or "",
+            escape(row["error"] or ""),
         )
     Console().print(table if rows else "No projection was ever run; start one with: datapunk run MODULE")
 
@@ -71,7 +71,6 @@ def rebuild(name: Name, as_json: Json = False) -> None:
     """Build a projection's tables anew from history, beside the old ones, and switch when they're ready."""
     projection = _find(name)
     settings = load_settings()
-    registry = Registry.of(find_modules().values())
     console = Console(stderr=as_json)
     columns = (
         TextColumn(name),
@@ -88,7 +87,7 @@ def rebuild(name: Name, as_json: Json = False) -> None:
         def show(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        generation = asyncio.run(rebuild_projection(projection, registry, settings, show))
+        generation = asyncio.run(_rebuild(projection, settings, show))
     seconds = (datetime.now().astimezone() - began).total_seconds()
     if as_json:
         result = {
@@ -97,23 +96,29 @@ def rebuild(name: Name, as_json: Json = False) -> None:
             "position": generation.position,
             "seconds": seconds,
         }
-        sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+        print_json(result)
     else:
         console.print(f"{name}: generation {generation.number} serves reads now ({seconds:.1f} s)")
 
 
 @app.command()
-def pause(name: Name) -> None:
+def pause(name: Name, as_json: Json = False) -> None:
     """Stop applying events to a projection; reads go on with what is there."""
     asyncio.run(_set_paused(load_settings(), name, True))
-    typer.echo(f"{name} is paused; go on with: datapunk projections resume {name}")
+    if as_json:
+        print_json({"projection": name, "is_paused": True})
+    else:
+        typer.echo(f"{name} is paused; go on with: datapunk projections resume {name}")
 
 
 @app.command()
-def resume(name: Name) -> None:
+def resume(name: Name, as_json: Json = False) -> None:
     """Go on applying events to a paused projection."""
     asyncio.run(_set_paused(load_settings(), name, False))
-    typer.echo(f"{name} goes on")
+    if as_json:
+        print_json({"projection": name, "is_paused": False})
+    else:
+        typer.echo(f"{name} goes on")
 
 
 def _installed() -> dict[str, type[Projection]]:
@@ -129,6 +134,13 @@ def _find(name: str) -> Projection:
     return found()
 
 
+async def _rebuild(projection: Projection, settings: Settings, on_progress: OnProgress) -> Generation:
+    registry = Registry.of(find_modules().values())
+    async with await connect(settings.database_url) as conn:
+        await registry.sync(conn)  # old events were written with schemas that only the database knows
+    return await rebuild_projection(projection, registry, settings, on_progress)
+
+
 async def _list(settings: Settings) -> tuple[list[dict[str, Any]], int]:
     async with await connect(settings.database_url) as conn:
         head = await safe_position(conn)
@@ -139,17 +151,21 @@ async def _list(settings: Settings) -> tuple[list[dict[str, Any]], int]:
 
 async def _set_paused(settings: Settings, name: str, is_paused: bool) -> None:
     async with await connect(settings.database_url) as conn:
-        await _pause(conn, name, is_paused)
-
-
-async def _pause(conn: AsyncConnection[Any], name: str, is_paused: bool) -> None:
-    cursor = await conn.execute(statement("set_projection_paused"), {"projection": name, "is_paused": is_paused})
-    if cursor.rowcount == 0:
-        raise ConfigurationError(f"no projection {name!r} was ever run; see: datapunk projections list")
+        cursor = await conn.execute(statement("set_projection_paused"), {"projection": name, "is_paused": is_paused})
+        if cursor.rowcount == 0:
+            raise ConfigurationError(f"no projection {name!r} was ever run; see: datapunk projections list")
 
 
 def _state(row: dict[str, Any]) -> str:
+    if row["building_position"] is not None:
+        return "rebuilding"
     return "failing" if row["error"] else "paused" if row["is_paused"] else "live"
+
+
+def _progress(row: dict[str, Any], head: int) -> str:
+    if row["building_position"] is None or not head:
+        return ""
+    return f" {row['building_position'] / head:.0%}"
 
 
 def _behind(row: dict[str, Any], head: int) -> int:

@@ -1,5 +1,8 @@
 select projection.name, projection.module, projection.active_generation, projection.is_paused, projection.error,
-    projection.failed_at, checkpoint.version, checkpoint.position, checkpoint.updated_at
+    projection.failed_at, checkpoint.version, checkpoint.position, checkpoint.updated_at,
+    (select max(building.position) from checkpoints building
+        where building.projection = projection.name and building.generation > projection.active_generation
+    ) as building_position
 from projections projection
 left join checkpoints checkpoint
     on checkpoint.projection = projection.name and checkpoint.generation = projection.active_generation
