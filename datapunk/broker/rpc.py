@@ -130,8 +130,11 @@ class QueryServer:
         elif reply.is_failure:
             await self._bury(delivery, reply, outlet)
         intake.ack(delivery.delivery_tag)
+        service = f"{self._module.name}.queries"
+        if reply.is_failure:
+            metrics.ERRORS.labels(service=service, error_type=reply.code).inc()
         metrics.REQUEST_DURATION.labels(
-            service=f"{self._module.name}.queries",
+            service=service,
             endpoint=properties.type if properties.type in self._types else "unknown",
             status=reply.code,
         ).observe(clock() - began)
@@ -199,7 +202,6 @@ class QueryServer:
 
     def _broken(self, properties: Properties, error: Exception, content_type: str) -> Reply:
         log.error("query_failed", type=properties.type, trace=traceback.format_exc())
-        metrics.ERRORS.labels(service="queries", error_type=type(error).__name__).inc()
         return self._failed("query_failed", f"{type(error).__name__}: {error}", content_type)
 
     def _failed(self, code: str, message: str, content_type: str) -> Reply:

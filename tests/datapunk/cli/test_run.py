@@ -17,6 +17,7 @@ from datapunk.settings import Settings
 from datapunk.telemetry.logs import FIRST_FIELDS
 from tests.accounts.commands import Deposit
 from tests.accounts.module import accounts
+from tests.collector import collecting
 from tests.command_line import CommandLine, Running
 from tests.proxy import proxy_to
 from tests.working import eventually
@@ -88,6 +89,17 @@ async def test_every_line_of_the_log_has_the_required_fields(datapunk: CommandLi
     for line in running.logged:
         assert tuple(line)[: len(FIRST_FIELDS)] == FIRST_FIELDS
         assert line["service"] == "accounts"
+
+
+async def test_its_spans_reach_the_collector_the_last_ones_too(datapunk: CommandLine, settings: Settings) -> None:
+    with collecting() as collector:
+        variables = {"DATAPUNK_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "600000"}  # not before the end
+        async with datapunk.running("run", "accounts", **variables) as running:
+            await owning_all(running)
+            assert await deposit(settings) is Status.Accepted
+            assert await running.stop() == 0
+    names = {span.name for span in collector.spans if span.service == "accounts"}
+    assert {"decide accounts.Deposit", "commit accounts.Deposit", "publish accounts.Deposited"} <= names
 
 
 async def test_a_worker_that_is_killed_is_started_again(datapunk: CommandLine, settings: Settings) -> None:
