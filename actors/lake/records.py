@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
 
 from datapunk import Rejected
-from datapunk.messages.codec import FieldDescription, codec_of_text
+from datapunk.messages.codec import FieldDescription
 
 MAX_DEPTH = 64  # values within values; what reads a record must never run out of stack where its writer didn't
 MAX_INDEXED_BYTES = 2_000  # of one value; Postgres has 2,704 for all that an entry of an index takes
 
 
-def check_depth(records: Sequence[Any], schema: str) -> None:
-    """Reject what is nested too deeply; only a schema that contains itself allows that.
+def check_depth(records: Sequence[Any]) -> None:
+    """Reject what is nested too deeply.
 
     Raises:
         Rejected: `record_invalid`.
     """
-    if not _is_recursive(schema):
-        return
     for index, record in enumerate(records):
         level = [record]
         for _ in range(MAX_DEPTH):
@@ -51,31 +48,6 @@ def check_indexed(records: Sequence[Any], fields: Iterable[FieldDescription]) ->
                     "record_invalid",
                     f"record {index}: {field.name} has {size:,} bytes; it's indexed, which bears {MAX_INDEXED_BYTES:,}",
                 )
-
-
-@lru_cache(maxsize=1024)
-def _is_recursive(schema: str) -> bool:
-    """Whether some record of a schema can contain itself."""
-    return _refers_back(codec_of_text(schema).schema.definition, ())
-
-
-def _refers_back(avro: Any, within: tuple[str, ...]) -> bool:
-    if isinstance(avro, str):
-        return avro.rpartition(".")[2] in within
-    if isinstance(avro, list):
-        return any(_refers_back(branch, within) for branch in cast("list[Any]", avro))
-    node = cast("dict[str, Any]", avro)
-    match node["type"]:
-        case "record" | "error":
-            # By short names: to take two records for one costs time, no correctness.
-            within = (*within, str(node["name"]).rpartition(".")[2])
-            return any(_refers_back(field["type"], within) for field in node["fields"])
-        case "array":
-            return _refers_back(node["items"], within)
-        case "map":
-            return _refers_back(node["values"], within)
-        case kind:
-            return _refers_back(kind, within)
 
 
 def _parts(whole: Any) -> Iterable[Any]:

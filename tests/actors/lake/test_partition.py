@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,6 +78,18 @@ def test_the_message_tells_which_record_is_wrong() -> None:
     assert "$[1].celsius" in when.rejection.message
 
 
+def test_one_bad_record_of_thousands_rejects_them_all() -> None:
+    records = [record("a")] * 4998 + [{"station": "a", "celsius": {"double": "cold"}}] + [record("a")]
+    when = partition().when(append(*records)).rejects("record_invalid")
+    assert when.rejection is not None
+    assert "$[4998].celsius" in when.rejection.message
+
+
+def test_a_command_has_so_many_bytes_at_most() -> None:
+    assert partition().when(append(record("x" * 7_000_000))).events
+    partition().when(append(record("x" * 8_000_000))).rejects("records_size")
+
+
 def test_a_command_has_one_to_five_thousand_records() -> None:
     partition().when(append()).rejects("records_count")
     partition().when(append(*[record("a")] * 5001)).rejects("records_count")
@@ -90,3 +103,72 @@ def test_a_record_is_accepted_by_the_partition_of_its_key_and_no_other(stations:
         command = append(record(station))
         assert partition(id=f"weather:{rightful}", dataset=[KEYED]).when(command).events
         partition(id=f"weather:{1 - rightful}", dataset=[KEYED]).when(command).rejects("partition_wrong")
+
+
+KEYS: dict[str, tuple[Any, st.SearchStrategy[Any]]] = {
+    "string": ("string", st.text(st.characters(exclude_characters="\0", codec="utf-8"))),
+    "int": ("int", st.integers(-(2**31), 2**31 - 1)),
+    "long": ("long", st.integers(-(2**63), 2**63 - 1)),
+    "enum": ({"type": "enum", "name": "E", "symbols": ["A", "mro"]}, st.sampled_from(["A", "mro"])),
+    "uuid": ({"type": "string", "logicalType": "uuid"}, st.uuids().map(str)),
+}
+
+
+@pytest.mark.parametrize("name", ["key", "class"])
+@pytest.mark.parametrize("kind", KEYS)
+@for_all(data=st.data())
+def test_the_partition_of_a_key_is_the_crc_32_of_its_text(kind: str, name: str, data: st.DataObject) -> None:
+    avro, keys = KEYS[kind]
+    schema = json.dumps({"type": "record", "name": "R", "fields": [{"name": name, "type": avro}]})
+    dataset = [DatasetCreated(name="R", schema=schema, key=name, partitions=7)]
+    key = data.draw(keys)
+    rightful = zlib.crc32(str(key).encode()) % 7
+    assert partition(id=f"r:{rightful}", dataset=dataset).when(append({name: key})).events
+    wrong = partition(id=f"r:{(rightful + 1) % 7}", dataset=dataset).when(append({name: key}))
+    wrong.rejects("partition_wrong")
+    assert wrong.rejection is not None
+    assert f"partition {rightful}" in wrong.rejection.message
+
+
+def test_the_way_a_uuid_is_written_does_not_count() -> None:
+    schema = json.dumps({"type": "record", "name": "R", "fields": [{"name": "key", "type": KEYS["uuid"][0]}]})
+    dataset = [DatasetCreated(name="R", schema=schema, key="key", partitions=64)]
+    key = "6BA7B811-9DAD-11D1-80B4-00C04FD430C8"
+    rightful = zlib.crc32(key.lower().encode()) % 64
+    assert partition(id=f"r:{rightful}", dataset=dataset).when(append({"key": key})).events
+
+
+@pytest.mark.parametrize("value", ["x" * 2001, "é" * 1001])
+def test_an_indexed_value_is_short(value: str) -> None:
+    indexed = DatasetCreated(name="Weather", schema=SCHEMA, indexes=["station"], partitions=2)
+    when = partition(dataset=[indexed]).when(append(record("a"), record(value))).rejects("record_invalid")
+    assert when.rejection is not None
+    assert "record 1: station has" in when.rejection.message
+    assert partition().when(append(record(value))).events
+
+
+TREE = json.dumps(
+    {
+        "type": "record",
+        "name": "Tree",
+        "fields": [
+            {"name": "below", "type": {"type": "array", "items": "Tree"}},
+            {"name": "left", "type": ["null", "Tree"], "default": None},
+            {"name": "named", "type": {"type": "map", "values": "Tree"}, "default": {}},
+        ],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("head", "tail"),
+    [('{"below":[', "]}"), ('{"below":[],"left":{"Tree":', "}}"), ('{"below":[],"named":{"a":', "}}")],
+)
+def test_records_in_records_end_somewhere(head: str, tail: str) -> None:
+    dataset = [DatasetCreated(name="Tree", schema=TREE)]
+    for depth, is_accepted in ((20, True), (100, False), (100_000, False)):
+        text = head * depth + '{"below":[]}' + tail * depth
+        when = partition(id="tree:0", dataset=dataset).when(AppendRecords(records=f"[{text}]"))
+        assert bool(when.events) == is_accepted
+        if not is_accepted:
+            when.rejects("record_invalid")
