@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -12,6 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+
+from datapunk.settings import Settings
+from datapunk.worker import prepare
+from tests.accounts.module import accounts
+from tests.serving import serving
 
 DEPOSIT = "/v1/commands/accounts.Deposit"
 OPEN = "/v1/commands/accounts.OpenAccount"
@@ -110,10 +116,18 @@ CASES = {
 }
 
 
+@pytest.fixture
+async def facade(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Without a worker: what is refused here never gets so far."""
+    await prepare([accounts], settings)
+    async with serving([accounts], settings) as client:
+        yield client
+
+
 @pytest.mark.parametrize("name", CASES)
-async def test_bad_input_is_a_problem_with_a_code(http: httpx.AsyncClient, name: str) -> None:
+async def test_bad_input_is_a_problem_with_a_code(facade: httpx.AsyncClient, name: str) -> None:
     bad = CASES[name]
-    answer = await http.request(bad.method, bad.path, content=bad.body, headers=bad.headers, params=bad.parameters)
+    answer = await facade.request(bad.method, bad.path, content=bad.body, headers=bad.headers, params=bad.parameters)
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (bad.status, bad.code)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -121,31 +135,31 @@ async def test_bad_input_is_a_problem_with_a_code(http: httpx.AsyncClient, name:
     assert {"type", "title", "detail"} <= set(problem)
     assert bad.says in problem["detail"]
     assert "set-cookie" not in answer.headers
-    await _is_served(http)
+    await _is_served(facade)
 
 
-async def test_a_long_query_string_is_refused_and_others_are_served(http: httpx.AsyncClient) -> None:
-    answer = await _raw(http, f"GET {QUERY}?account={'a' * 200_000} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+async def test_a_long_query_string_is_refused_and_others_are_served(facade: httpx.AsyncClient) -> None:
+    answer = await _raw(facade, f"GET {QUERY}?account={'a' * 200_000} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 414 "))
-    await _is_served(http)
+    await _is_served(facade)
 
 
-async def test_half_a_request_keeps_nobody_else_waiting(http: httpx.AsyncClient) -> None:
+async def test_half_a_request_keeps_nobody_else_waiting(facade: httpx.AsyncClient) -> None:
     halves = [b"POST /v1/comm", b"POST " + DEPOSIT.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"]
-    sockets = [socket.create_connection((http.base_url.host, http.base_url.port)) for _ in range(60)]
+    sockets = [socket.create_connection((facade.base_url.host, facade.base_url.port)) for _ in range(60)]
     try:
         for index, each in enumerate(sockets):
             each.sendall(halves[index % 2])
-        await _is_served(http)
+        await _is_served(facade)
     finally:
         for each in sockets:
             each.close()
 
 
-async def test_header_lines_that_are_smuggled_in_are_refused(http: httpx.AsyncClient) -> None:
-    answer = await _raw(http, b"GET /v1/schemas HTTP/1.1\r\nHost: x\r\nActor-Id: a\x00b\r\n\r\n")
+async def test_header_lines_that_are_smuggled_in_are_refused(facade: httpx.AsyncClient) -> None:
+    answer = await _raw(facade, b"GET /v1/schemas HTTP/1.1\r\nHost: x\r\nActor-Id: a\x00b\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 ")
-    await _is_served(http)
+    await _is_served(facade)
 
 
 values = st.recursive(
@@ -189,5 +203,5 @@ async def _raw(http: httpx.AsyncClient, request: bytes) -> bytes:
 
 
 async def _is_served(http: httpx.AsyncClient) -> None:
-    answer = await http.post(DEPOSIT, json={"cents": 1}, headers={"Actor-Id": "good"}, params={"wait": 20})
-    assert answer.status_code == 200
+    answer = await http.post(DEPOSIT, json={"cents": 1}, headers={"Actor-Id": "good"})
+    assert answer.status_code == 202
