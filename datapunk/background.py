@@ -6,19 +6,27 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 
+from datapunk.errors import StackError
+
 RECORD, LOG = "run.json", Path("logs/run.log")  # in the stack's directory
 PATIENCE_S = 20.0  # for a clean stop; then it's killed
+STARTED = b'"worker_started"'  # what its log says once it works
+WATCHED_S, LOOK_S = 20.0, 0.05  # how long a start is watched, and how often
 
 
 def start(directory: Path, arguments: list[str]) -> tuple[int, Path]:
     """Start `datapunk run …` in a session of its own, unless one runs already.
 
     Returns:
-        Its pid, and its log file.
+        Its pid, and its log file: once it works, or waits for its servers.
+
+    Raises:
+        StackError: if it ended at once; with the last line of its log.
     """
     log = directory / LOG
     running = find(directory)
@@ -26,6 +34,7 @@ def start(directory: Path, arguments: list[str]) -> tuple[int, Path]:
         return running.pid, log
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
+        begins = output.tell()
         process = subprocess.Popen(  # noqa: S603  # ourselves
             [sys.executable, "-m", "datapunk.cli.main", "run", *arguments],
             stdin=subprocess.DEVNULL,
@@ -39,7 +48,22 @@ def start(directory: Path, arguments: list[str]) -> tuple[int, Path]:
         "arguments": arguments,
     }
     (directory / RECORD).write_text(json.dumps(record))
+    _watch(process, log, begins)
     return process.pid, log
+
+
+def _watch(process: subprocess.Popen[bytes], log: Path, begins: int) -> None:
+    until = time.monotonic() + WATCHED_S
+    while time.monotonic() < until:
+        with log.open("rb") as said:
+            said.seek(begins)
+            text = said.read()
+        if STARTED in text:
+            return
+        if process.poll() is not None:
+            last = text.decode(errors="replace").strip().rpartition("\n")[2]
+            raise StackError(f"it ended at once, with status {process.returncode}: {last or 'without a word'}")
+        time.sleep(LOOK_S)
 
 
 def find(directory: Path) -> psutil.Process | None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from datapunk import background
 from datapunk.errors import StackError
 from datapunk.settings import load_settings
 from datapunk.stack.choose import choose_launcher
@@ -81,16 +82,20 @@ def status(as_json: Json = False) -> None:
         _print_json(record)
     else:
         Console().print(stack_table(record))
+        if running := background.find(load_settings().directory):
+            print(f"datapunk run: process {running.pid}")
     if not record.is_ready:
         raise typer.Exit(1)
 
 
 def down(as_json: Json = False) -> None:
-    """Stop what `up` started, and what a killed `up` left behind. Data are kept."""
-    launcher = choose_launcher(load_settings().directory)
+    """Stop what `run --detach` and `up` started, and what a killed `up` left behind. Data are kept."""
+    directory = load_settings().directory
+    launcher = choose_launcher(directory)
     console = Console(stderr=as_json)
     with console.status("Stopping …"):
-        stopped = launcher.stop()
+        stopped = ["datapunk run"] if background.stop(directory) else []
+        stopped += launcher.stop()
     if as_json:
         print(json.dumps({"stopped": stopped}))
     else:

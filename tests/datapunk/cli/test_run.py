@@ -20,6 +20,7 @@ from tests.accounts.module import accounts
 from tests.collector import collecting
 from tests.command_line import CommandLine, Running
 from tests.proxy import proxy_to
+from tests.serving import following
 from tests.working import eventually
 
 
@@ -71,6 +72,35 @@ async def test_with_http_the_facade_is_ready_and_nothing_is_logged_that_is_wrong
         assert answer.status_code == 200
         assert await running.stop() == 0
         assert [line for line in running.logged if line["level"] not in ("info", "debug")] == []
+
+
+async def test_one_who_follows_events_does_not_keep_it_from_stopping(datapunk: CommandLine, free_port: int) -> None:
+    async with (
+        datapunk.running("run", "accounts", "--http", DATAPUNK_HTTP_PORT=str(free_port)) as running,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}") as http,
+    ):
+        await ready(http)
+        async with following(http) as events:
+            assert await running.stop() == 0
+            with pytest.raises(StopAsyncIteration):
+                await anext(events)
+
+
+async def test_of_several_workers_one_serves_http(datapunk: CommandLine, free_port: int) -> None:
+    line = ("run", "accounts", "--http", "--workers", "2")
+    async with (
+        datapunk.running(*line, DATAPUNK_HTTP_PORT=str(free_port)) as running,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{free_port}") as http,
+    ):
+        await ready(http)
+        await owned_by(running, 2)
+        for actor in "abcdefgh":  # some of each worker's shards
+            headers = {"Actor-Id": actor}
+            answer = await http.post(
+                "/v1/commands/accounts.Deposit", json={"cents": 1}, headers=headers, params={"wait": 20}
+            )
+            assert answer.status_code == 200
+        assert await running.stop() == 0
 
 
 async def test_every_line_of_the_log_has_the_required_fields(datapunk: CommandLine, free_port: int) -> None:
