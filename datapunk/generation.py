@@ -12,6 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, cast
 
+import psycopg
 from psycopg import AsyncConnection, sql
 
 from datapunk.errors import OwnershipLost
@@ -48,6 +49,8 @@ class Generation:
     ) -> tuple[Generation, list[RecordedEvent]]:
         """Apply the next events, at most `limit`, in one transaction with the checkpoint.
 
+        What the database refuses is tried again with half as many events, down to one.
+
         Returns:
             The generation as it is then, and the events that were applied; at the end of history the position
             stays as it was.
@@ -56,13 +59,22 @@ class Generation:
             OwnershipLost: if somebody else moved this checkpoint, or switched to another generation.
         """
         types = [event.message_type for event in self.projection.handlers]
-        events, reached = await read_all(conn, self.position, limit, types=types)
-        if reached == self.position:
-            return self, []
-        async with conn.transaction():
-            await self.move(conn, reached)
-            await self.write(conn, registry, events)
-        return replace(self, position=reached), events
+        while True:
+            events, reached = await read_all(conn, self.position, limit, types=types)
+            if reached == self.position:
+                return self, []
+            try:
+                async with conn.transaction():
+                    await self.move(conn, reached)
+                    await self.write(conn, registry, events)
+            except psycopg.DatabaseError:
+                if conn.closed or len(events) < 2:
+                    raise
+                # Too much for one transaction (locks, for instance, are bounded), or one event that the database
+                # refuses: those before it get through.
+                limit = len(events) // 2
+            else:
+                return replace(self, position=reached), events
 
     async def move(self, conn: AsyncConnection[Any], reached: int) -> None:
         """Move the checkpoint, which fences off whoever else believes to own it."""

@@ -96,6 +96,10 @@ async def _lock(conn: AsyncConnection[Any], name: str) -> bool:
 async def _discard(conn: AsyncConnection[Any], serving: Generation) -> None:
     """Drop all of a projection that isn't the serving generation; the caller holds the lock."""
     for schema in await _others(conn, serving):
+        # Table by table: dropped at once, thousands of them would need more locks than a database has.
+        cursor = await conn.execute(statement("query_tables"), {"schema": schema})
+        for (table,) in await cursor.fetchall():
+            await conn.execute(sql.SQL("drop table {} cascade").format(sql.Identifier(schema, table)))
         await conn.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
     await conn.execute(
         statement("delete_checkpoints_but"),

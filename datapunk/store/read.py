@@ -17,6 +17,8 @@ from psycopg.rows import args_row
 from datapunk.store.events import RecordedEvent
 from datapunk.store.statements import statement
 
+MAX_BYTES = 32 * 1024 * 1024  # of events read at a time; one alone may have more
+
 
 async def read_stream(
     conn: AsyncConnection[Any], tenant: str, stream: str, *, from_version: int = 1, limit: int = 1000
@@ -38,7 +40,7 @@ async def read_all(
     Args:
         conn: at isolation level read committed: the bound and the events need snapshots of their own.
         after: the position read so far.
-        limit: most events.
+        limit: most events; fewer come where they'd have more than `MAX_BYTES`.
         types: only these message types.
 
     Returns:
@@ -50,10 +52,17 @@ async def read_all(
     async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
         await cursor.execute(
             statement("query_all_forward"),
-            {"after": after, "safe": safe, "types": None if types is None else list(types), "limit": limit},
+            {
+                "after": after,
+                "safe": safe,
+                "types": None if types is None else list(types),
+                "limit": limit,
+                "bytes": MAX_BYTES,
+            },
         )
         events = await cursor.fetchall()
-    return events, events[-1].position if len(events) == limit else safe
+    is_cut = len(events) == limit or sum(len(event.data) for event in events) >= MAX_BYTES
+    return events, events[-1].position if is_cut else safe
 
 
 async def safe_position(conn: AsyncConnection[Any]) -> int:

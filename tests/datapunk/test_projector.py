@@ -113,6 +113,36 @@ async def test_a_failing_handler_is_shown_and_tried_again_and_nothing_is_skipped
     assert await balances(connection) == [("a", 2, 2)]
 
 
+class Strained(Changed):
+    """Its database bears two events in a transaction, and none of an unlucky account."""
+
+    @projects(Deposited)
+    async def deposited(self, rows: Rows, events: Sequence[Recorded[Deposited]]) -> None:
+        """Write, or fail as Postgres does."""
+        if len(events) > 2 or any(recorded.actor == "unlucky" for recorded in events):
+            await rows.execute("select 1 / 0")
+        await super().deposited(rows, events)
+
+
+async def test_what_is_too_much_for_one_transaction_is_applied_in_several(
+    alone: Settings, connection: AsyncConnection[Any]
+) -> None:
+    await append(connection, deposits(9))
+    async with projecting(Strained(), alone):
+        await until_applied(connection, 9)
+    assert await balances(connection) == [("a", 9, 9)]
+
+
+async def test_what_comes_before_an_event_that_is_refused_gets_through(
+    alone: Settings, connection: AsyncConnection[Any]
+) -> None:
+    await append(connection, deposits(5))
+    await append(connection, deposits(1, account="unlucky"))
+    async with projecting(Strained(), alone):
+        await until_applied(connection, 5)
+    assert await balances(connection) == [("a", 5, 5)]
+
+
 async def test_nothing_is_applied_once_a_projection_is_paused(
     alone: Settings, connection: AsyncConnection[Any]
 ) -> None:

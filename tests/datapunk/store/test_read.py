@@ -11,6 +11,7 @@ import pytest
 from psycopg import AsyncConnection
 
 from datapunk.errors import VersionConflict
+from datapunk.store import read
 from datapunk.store.append import append
 from datapunk.store.connection import FROZEN_WRITER_MS, connect
 from datapunk.store.events import EventData, RecordedEvent
@@ -159,6 +160,21 @@ async def test_reading_all_can_be_limited_to_some_types(connection: AsyncConnect
     assert ([one.version for one in events], reached) == ([2, 4], 4)
     events, reached = await read_all(connection, reached, 2, types=["a"])
     assert ([one.version for one in events], reached) == ([6], 6)
+
+
+async def test_large_events_are_read_a_few_at_a_time(
+    connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append(connection, batch(*(event("s", version, data=b"x" * 100) for version in range(1, 8))))
+    monkeypatch.setattr(read, "MAX_BYTES", 300)
+    found: list[int] = []
+    after, pages = 0, 0
+    while after < 7:
+        events, after = await read_all(connection, after, 100)
+        assert 1 <= len(events) <= 3
+        found += [each.version for each in events]
+        pages += 1
+    assert (found, pages) == ([1, 2, 3, 4, 5, 6, 7], 3)
 
 
 async def test_a_stream_is_read_from_a_version_on(connection: AsyncConnection[Any]) -> None:
