@@ -35,7 +35,7 @@ from datapunk.store.statements import statement
 
 app = typer.Typer(no_args_is_help=True)
 
-STYLES = {"live": "green", "paused": "yellow", "rebuilding": "cyan", "failing": "red"}
+STYLES = {"live": "green", "idle": "yellow", "paused": "yellow", "rebuilding": "cyan", "failing": "red"}
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -48,15 +48,19 @@ Name = Annotated[str, typer.Argument(help="As in lake.datasets.", autocompletion
 @app.command("list")
 def list_projections(as_json: Json = False) -> None:
     """Show each projection: how far it is, how far behind, and what it last failed on."""
-    rows, head = asyncio.run(_list(load_settings()))
+    settings = load_settings()
+    rows, head = asyncio.run(_list(settings))
+    states = [_state(row, settings.member_timeout_s) for row in rows]
     if as_json:
-        print_json([{**row, "state": _state(row), "behind": _behind(row, head)} for row in rows])
+        print_json(
+            [{**row, "state": state, "behind": _behind(row, head)} for row, state in zip(rows, states, strict=True)]
+        )
         return
     table = Table("projection", "state", "generation", "version", "position", "behind", "error", box=None)
-    for row in rows:
+    for row, state in zip(rows, states, strict=True):
         table.add_row(
             row["name"],
-            f"[{STYLES[_state(row)]}]{_state(row)}[/]{_progress(row, head)}",
+            f"[{STYLES[state]}]{state}[/]{_progress(row, head)}",
             str(row["active_generation"] or "-"),
             str(row["version"] or "-"),
             f"{row['position'] or 0:,}",
@@ -156,10 +160,14 @@ async def _set_paused(settings: Settings, name: str, is_paused: bool) -> None:
             raise ConfigurationError(f"no projection {name!r} was ever run; see: datapunk projections list")
 
 
-def _state(row: dict[str, Any]) -> str:
+def _state(row: dict[str, Any], timeout_s: float) -> str:
+    """In one word; `idle` means that no process keeps it up to date."""
     if row["building_position"] is not None:
         return "rebuilding"
-    return "failing" if row["error"] else "paused" if row["is_paused"] else "live"
+    if row["error"] or row["is_paused"]:
+        return "failing" if row["error"] else "paused"
+    silent_s = row["owner_silent_s"]
+    return "idle" if silent_s is None or silent_s > timeout_s else "live"
 
 
 def _progress(row: dict[str, Any], head: int) -> str:

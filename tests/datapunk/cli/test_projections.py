@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
 
 from datapunk.generation import active
+from datapunk.membership import Membership
+from datapunk.settings import Settings
 from datapunk.store.append import append
 from datapunk.store.statements import statement
 from tests.accounts.balances import Balances
 from tests.command_line import CommandLine
 from tests.events import REGISTRY, deposits
 from tests.projecting import balances
+from tests.working import eventually
 
 NAME = "accounts.balances"
 
@@ -30,14 +34,29 @@ async def test_list_shows_how_far_each_is(datapunk: CommandLine, connection: Asy
     await serve(connection, 3, behind=2)
     ended = await datapunk("projections", "list")
     _, line = ended.out.splitlines()
-    assert (ended.status, line.split()) == (0, [NAME, "live", "1", "1", "3", "2"])
+    assert (ended.status, line.split()) == (0, [NAME, "idle", "1", "1", "3", "2"])
+
+
+async def test_list_tells_what_a_process_keeps_up_to_date_from_what_nobody_does(
+    datapunk: CommandLine, connection: AsyncConnection[Any], settings: Settings
+) -> None:
+    await serve(connection, 1)
+
+    async def shown() -> str:
+        (row,) = (await datapunk("projections", "list", "--json")).json
+        return row["state"]
+
+    async with Membership(settings, "accounts.projections", [NAME]) as owner:
+        await anext(owner.changes())
+        assert await shown() == "live"
+    assert await shown() == "idle"
 
 
 async def test_list_as_json_holds_the_same(datapunk: CommandLine, connection: AsyncConnection[Any]) -> None:
     await serve(connection, 3, behind=2)
     (row,) = (await datapunk("projections", "list", "--json")).json
     shown = {name: row[name] for name in ("name", "state", "position", "behind", "error")}
-    assert shown == {"name": NAME, "state": "live", "position": 3, "behind": 2, "error": None}
+    assert shown == {"name": NAME, "state": "idle", "position": 3, "behind": 2, "error": None}
 
 
 async def test_list_shows_what_a_handler_failed_on(datapunk: CommandLine, connection: AsyncConnection[Any]) -> None:
@@ -109,6 +128,23 @@ async def test_a_rebuild_that_fails_says_why_in_one_line(
     await connection.execute("update events set data = ''")
     ended = await datapunk("projections", "rebuild", NAME)
     assert (ended.status, ended.err.splitlines()[-1].partition(" ")[0]) == (1, "undecodable:")
+
+
+async def test_a_rebuild_that_is_interrupted_leaves_nothing_behind(
+    datapunk: CommandLine, connection: AsyncConnection[Any]
+) -> None:
+    await serve(connection, 5000)
+
+    async def building() -> bool:
+        cursor = await connection.execute("select from pg_namespace where nspname = 'accounts_balances_g2'")
+        return cursor.rowcount > 0
+
+    one_by_one = {"DATAPUNK_PROJECTION_BATCH": "1"}
+    async with datapunk.running("projections", "rebuild", NAME, **one_by_one) as running:
+        await eventually(building, "the rebuild under way")
+        assert await running.stop(signal.SIGINT) == 130
+    assert not await building()
+    assert await balances(connection) == [("a", 5000, 5000)]
 
 
 async def test_pause_and_resume_say_what_they_did_and_how_to_undo_it(
