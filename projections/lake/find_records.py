@@ -21,6 +21,9 @@ FETCH = 500  # rows at a time
 MAX_FILTERS = 20
 MAX_ORDER = 4
 
+# Ties go by partition and offset, so that every row has a place of its own.
+PLACE = (SortKey(Column("", PARTITION, "integer"), False), SortKey(Column("", OFFSET, "bigint"), False))
+
 
 @answers(FindRecords, Records)
 async def find_records(query: FindRecords, asked: Asked) -> RecordPage:
@@ -38,10 +41,6 @@ async def find_records(query: FindRecords, asked: Asked) -> RecordPage:
         return await _read(query, asked, _statement(table, columns, conditions, page), columns)
     except DataError as error:
         raise Rejected("filter_invalid", f"{error.diag.message_primary or error}") from None
-
-
-# Ties go by partition and offset, so that every row has a place of its own.
-PLACE = (SortKey(Column("", PARTITION, "integer"), False), SortKey(Column("", OFFSET, "bigint"), False))
 
 
 async def _look_up(dataset: str, asked: Asked) -> tuple[sql.Identifier, dict[str, Column]]:

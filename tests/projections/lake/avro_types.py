@@ -74,6 +74,7 @@ SCALARS = {
     "local_timestamp_millis": _logical("long", "local-timestamp-millis", LEAST // MILLISECOND, MOST // MILLISECOND),
     "local_timestamp_micros": _logical("long", "local-timestamp-micros", LEAST // MICROSECOND, MOST // MICROSECOND),
     "decimal": _decimal({"type": "bytes"}, 1000, 500),
+    "odd": AvroType({"type": "long", "logicalType": "of-our-own"}, LONGS),
     "money": _decimal({"type": "fixed", "name": "Money", "size": 8}, 18, 2, 8),
 }
 _INNER = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from psycopg import AsyncConnection
 
@@ -56,8 +57,55 @@ async def test_columns_have_the_types_of_their_fields(running: Lake, connection:
         "local_timestamp_millis": "timestamp without time zone",
         "local_timestamp_micros": "timestamp without time zone",
         "decimal": "numeric",
+        "odd": "bigint",
         "money": "numeric",
     }
+
+
+async def test_a_type_that_has_a_name_is_used_again_by_it(running: Lake, connection: AsyncConnection[Any]) -> None:
+    money = {"type": "fixed", "name": "Money", "size": 2, "logicalType": "decimal", "precision": 4, "scale": 2}
+    suit = {"type": "enum", "name": "cards.Suit", "symbols": ["SPADES", "HEARTS"]}
+    mark = {"type": "fixed", "name": "Mark", "size": 16, "logicalType": "uuid"}
+    types = {
+        "price": money,
+        "suit": suit,
+        "mark": mark,
+        "discount": "Money",
+        "tax": ["null", "test.Money"],
+        "trump": "cards.Suit",
+        "twin": "Mark",
+    }
+    fields = [{"name": name, "type": avro} for name, avro in types.items()]
+    dataset = await running.create(fields, indexes=["discount", "trump", "twin"])
+    id = "0191d0a0-0000-7000-8000-0000000000ff"
+    data = UUID(id).bytes.decode("latin-1")
+    await running.append(
+        dataset,
+        [
+            {
+                "price": "\u0003\u00e8",
+                "suit": "SPADES",
+                "mark": data,
+                "discount": "\u0000\u0001",
+                "tax": {"test.Money": "\u00ff\u00ff"},
+                "trump": "HEARTS",
+                "twin": data,
+            }
+        ],
+    )
+    assert await running.find(
+        dataset, Filter(field="discount", value="0.01"), Filter(field="twin", value=f'"{id}"')
+    ) == [
+        {
+            "price": "10.00",
+            "suit": "SPADES",
+            "mark": id,
+            "discount": "0.01",
+            "tax": "-0.01",
+            "trump": "HEARTS",
+            "twin": id,
+        }
+    ]
 
 
 async def test_key_and_indexes_are_indexed_in_every_partition(running: Lake, connection: AsyncConnection[Any]) -> None:
