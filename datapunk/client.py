@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, AbstractRobustConnection
-from aio_pika.exceptions import AMQPError, DeliveryError
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError
 from aiormq.exceptions import ChannelInvalidStateError
 from uuid_utils.compat import uuid7
 
@@ -290,7 +290,9 @@ class Client:
             BrokerError: if there's no such module at the broker.
         """
         assert self._connection is not None, "use the client as an async context manager"
+        exchange = f"{module}.events"
         try:
+            await self._must_exist(exchange)
             channel = await self._connection.channel()
             await channel.set_qos(prefetch_count=500)
             queue = await channel.declare_queue(
@@ -299,9 +301,9 @@ class Client:
                 auto_delete=True,
                 arguments={"x-max-length": SUBSCRIPTION_LIMIT},
             )
-            await queue.bind(f"{module}.events", pattern)
+            await queue.bind(exchange, pattern)
         except BROKER_AWAY as error:
-            raise BrokerError(f"can't follow {module}.events: {error}") from None
+            raise ConnectionLost(f"can't follow {exchange}: {error}; is the broker up? (`datapunk status`)") from None
         try:
             async with queue.iterator() as messages:
                 async for message in messages:
@@ -317,6 +319,19 @@ class Client:
                         body=message.body,
                         registry=self._registry,
                     )
+        finally:
+            with suppress(*BROKER_AWAY):
+                await channel.close()
+
+    async def _must_exist(self, exchange: str) -> None:
+        """Look for an exchange on a channel apart: a channel doesn't survive that there's none."""
+        assert self._connection is not None  # the caller looked
+        channel = await self._connection.channel()
+        try:
+            await channel.declare_exchange(exchange, passive=True)
+        except ChannelNotFoundEntity:
+            module = exchange.partition(".")[0]
+            raise BrokerError(f"there's no exchange {exchange} yet; `datapunk run {module}` declares it") from None
         finally:
             with suppress(*BROKER_AWAY):
                 await channel.close()

@@ -44,6 +44,10 @@ class Management:
     def delete_user(self, name: str) -> None:
         self._http.delete(f"/api/users/{quote(name, safe='')}").raise_for_status()
 
+    def declare_queue(self, name: str) -> None:
+        """A durable queue without arguments."""
+        self._http.put(f"/api/queues/{self.vhost}/{name}", json={"durable": True}).raise_for_status()
+
     def get(self, what: str) -> Any:
         """As in `queues`: those of the virtual host."""
         return self._http.get(f"/api/{what}/{self.vhost}").raise_for_status().json()

@@ -38,6 +38,7 @@ from datapunk.broker.frames import (
 )
 from datapunk.broker.properties import Properties, decode_properties
 from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost, InvalidEnvelope
+from datapunk.telemetry.logs import get_logger
 
 CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 5.0
@@ -52,13 +53,16 @@ CAPABILITIES = {
     "authentication_failure_close": True,
 }
 
+log = get_logger(__name__)
+
 
 class Link(asyncio.Protocol):
     """A connection. Open it with `Link.open`.
 
     Attributes:
         frame_max: largest frame, in bytes, that both sides agreed on.
-        is_blocked: whether the broker asked publishers to pause, because memory or disk is short.
+        is_blocked: whether the broker has stopped reading from publishers, because memory or disk is short; it
+            says so in the log. Whoever waits for confirms waits until it goes on.
     """
 
     def __init__(self, name: str) -> None:
@@ -244,8 +248,10 @@ class Link(asyncio.Protocol):
             self._end(ConnectionLost(f"{self.name}: closed"))
         elif isinstance(method, amqp.Connection.Blocked):
             self.is_blocked = True
+            log.warning("publishers_blocked", connection=self.name, detail=method.reason)
         elif isinstance(method, amqp.Connection.Unblocked):
             self.is_blocked = False
+            log.info("publishers_unblocked", connection=self.name)
         else:
             self._handshake.put_nowait(method)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import aio_pika
+import psycopg
 from aio_pika.exceptions import AMQPError
 from psycopg import AsyncConnection
 
@@ -157,6 +159,17 @@ async def apply(settings: Settings, module: Module) -> Topology:
     async with connection:
         await _declare(connection, topology)
     return topology
+
+
+async def planned(settings: Settings, module: Module) -> Topology:
+    """What `apply` would declare. The number of shards is the settled one, if Postgres answers and has one."""
+    shards = settings.shards
+    with suppress(psycopg.OperationalError, psycopg.errors.UndefinedTable):
+        async with await connect(settings.database_url) as conn:
+            cursor = await conn.execute(statement("query_shards"), {"name": module.name})
+            row = await cursor.fetchone()
+            shards = int(row[0]) if row else shards
+    return topology_of(module, shards)
 
 
 async def _shards(conn: AsyncConnection[Any], module: Module, wanted: int) -> int:

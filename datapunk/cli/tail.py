@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Annotated
 
 import msgspec
@@ -11,10 +12,11 @@ from rich.markup import escape
 
 from datapunk.cli.messaging import Json, Session, open_session, out, print_json
 from datapunk.client import Client, ReceivedEvent
-from datapunk.errors import ConfigurationError, MessageError
+from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost, MessageError
 from datapunk.messages.catalogue import Kind
 from datapunk.module import find_modules
 
+RETRY_S = 1.0  # pause before a module that isn't there yet is looked for again
 BODY_WIDTH = 160  # characters of a body on a line
 
 
@@ -40,14 +42,25 @@ async def _tail(session: Session, pattern: str, tenant: str, *, as_json: bool) -
         raise ConfigurationError(
             f"no module named {first!r} is installed; a pattern starts with one of {', '.join(installed)}"
         )
-    async with Client(session.settings, session.registry) as client, asyncio.TaskGroup() as group:
-        for module in modules:
-            group.create_task(_follow(client, session, module, f"{tenant}.{pattern}", as_json=as_json))
+    async with Client(session.settings, session.registry) as client:
+        await asyncio.gather(
+            *(_follow(client, session, module, f"{tenant}.{pattern}", as_json=as_json) for module in modules)
+        )
 
 
 async def _follow(client: Client, session: Session, module: str, pattern: str, *, as_json: bool) -> None:
-    async for received in client.subscribe(pattern, module):
-        _show(received, session, as_json=as_json)
+    is_told = False
+    while True:
+        try:
+            async for received in client.subscribe(pattern, module):
+                _show(received, session, as_json=as_json)
+        except ConnectionLost:
+            raise
+        except BrokerError as error:  # it was never run here
+            if not is_told:
+                print(f"waiting for {module}: {error}", file=sys.stderr)
+            is_told = True
+            await asyncio.sleep(RETRY_S)
 
 
 def _show(received: ReceivedEvent, session: Session, *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.tree import Tree
 
-from datapunk.broker.topology import Topology, apply, topology_of
+from datapunk.broker.topology import Queue, Topology, apply, planned
 from datapunk.cli.messaging import Json, print_json
 from datapunk.module import find_modules
 from datapunk.settings import Settings, load_settings
@@ -37,9 +37,8 @@ def apply_topology(modules: Modules = None, as_json: Json = False) -> None:
 
 @app.command()
 def show(modules: Modules = None, as_json: Json = False) -> None:
-    """Show what would be declared."""
-    settings = load_settings()
-    topologies = [topology_of(module, settings.shards) for module in find_modules(modules).values()]
+    """Show what `apply` declares; it needs no broker."""
+    topologies = asyncio.run(_planned(load_settings(), modules))
     if as_json:
         print_json([asdict(topology) for topology in topologies])
         return
@@ -49,13 +48,24 @@ def show(modules: Modules = None, as_json: Json = False) -> None:
 
 def _tree(topology: Topology) -> Tree:
     tree = Tree(f"[bold]{topology.module}")
+    queues = {queue.name: queue for queue in topology.queues}
     for exchange in topology.exchanges:
         branch = tree.add(f"{exchange.name} [dim]({exchange.type} exchange)")
         for binding in topology.bindings:
             if binding.source == exchange.name:
                 key = f"{binding.routing_key} " if binding.routing_key else ""
-                branch.add(f"[dim]{key}→[/dim] {binding.destination}")
+                kind = f" [dim]({_kind(queues[binding.destination])})" if binding.destination in queues else ""
+                branch.add(f"[dim]{key}→[/dim] {binding.destination}{kind}")
     return tree
+
+
+def _kind(queue: Queue) -> str:
+    is_single = queue.arguments.get("x-single-active-consumer", False)
+    return f"{queue.arguments['x-queue-type']} queue{', single active consumer' if is_single else ''}"
+
+
+async def _planned(settings: Settings, modules: list[str] | None) -> list[Topology]:
+    return [await planned(settings, module) for module in find_modules(modules).values()]
 
 
 async def _apply(settings: Settings, modules: list[str] | None) -> list[Topology]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import commands as amqp
+from pamqp import frame
 
 from datapunk.broker.channel import Channel
 from datapunk.broker.link import Link
@@ -97,3 +98,11 @@ async def test_a_broker_that_does_not_answer_a_method_is_given_up(monkeypatch: p
         await channel.ask(amqp.Basic.Qos())
     with pytest.raises(ConnectionLost, match=r"didn't answer Basic\.Qos"):
         channel.flush()
+
+
+async def test_a_broker_that_blocks_publishers_is_known_until_it_goes_on() -> None:
+    link = Link("test")
+    link.data_received(frame.marshal(amqp.Connection.Blocked(reason="low on memory"), 0))
+    assert link.is_blocked
+    link.data_received(frame.marshal(amqp.Connection.Unblocked(), 0))
+    assert not link.is_blocked

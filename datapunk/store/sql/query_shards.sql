@@ -1,0 +1,1 @@
+select shards from modules where name = %(name)s
