@@ -19,6 +19,7 @@ from datapunk.messages.evolution import violations
 from datapunk.messages.generate import FOLDERS, generate, generate_single
 from datapunk.messages.released import release, released_versions
 from datapunk.messages.schema import AvroSchema, load_folder, read_definitions
+from datapunk.module import find_modules
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -36,6 +37,11 @@ class Found:
     kind: str
     schema: AvroSchema
     released: list[AvroSchema]
+
+    @property
+    def file(self) -> Path:
+        """Its .avsc file."""
+        return self.folder / self.kind / f"{self.schema.name.rpartition('.')[2]}.avsc"
 
     @property
     def version(self) -> int:
@@ -74,9 +80,9 @@ def check(root: Root = Path("schemas"), as_json: Json = False) -> None:
     checked = 0
     for found in _schemas(root):
         checked += 1
-        problems += violations(found.kind, found.schema, found.released)
+        problems += _violations(found)
         if not found.released:
-            problems.append(f"{found.schema.name} was never released; run `datapunk schemas release`")
+            problems.append(f"{found.file}: {found.schema.name} was never released; run `datapunk schemas release`")
     if as_json:
         sys.stdout.write(msgspec.json.encode({"checked": checked, "problems": problems}).decode() + "\n")
     elif problems:
@@ -137,9 +143,9 @@ def show(
 def release_schemas(root: Root = Path("schemas")) -> None:
     """Add what is new or changed to the released history; do this with every release."""
     for found in _schemas(root):
-        broken = violations(found.kind, found.schema, found.released)
+        broken = _violations(found)
         if broken:
-            raise SchemaError("not released: " + "; ".join(broken))
+            raise SchemaError("nothing was released: " + "; ".join(broken))
     count = 0
     for found in _schemas(root):
         file = release(found.folder, found.schema)
@@ -147,6 +153,15 @@ def release_schemas(root: Root = Path("schemas")) -> None:
             typer.echo(f"released {found.schema.name} as {file}")
             count += 1
     typer.echo(f"{count} schemas released" if count else "nothing new to release")
+
+
+def _violations(found: Found) -> list[str]:
+    """What forbids the schema as it is now, with its file."""
+    broken = violations(found.kind, found.schema, found.released)
+    if broken:
+        find_modules()  # importing them registers their upcasters, which may allow it
+        broken = violations(found.kind, found.schema, found.released)
+    return [f"{found.file}: {reason}" for reason in broken]
 
 
 def _modules(root: Path) -> list[Path]:

@@ -40,6 +40,11 @@ def violations(kind: str, current: AvroSchema, released: list[AvroSchema]) -> li
                 f"{current.name} can't read messages of version {version}: {reason}"
                 for reason in unreadable(current, old)
             ]
+        elif old.fingerprint == current.fingerprint:
+            found.append(
+                f"{current.name} and its version {version} have the same fingerprint, so the upcaster would never be "
+                "called: what means something else needs another name"
+            )
         if kind == "events":
             found += [
                 f"readers of version {version} can't read the present {current.name}: {reason}"
@@ -72,7 +77,7 @@ class _Comparison:
             if all(reasons):
                 yield f"{path}: {tag_of(writer)} fits no branch of the union"
             return
-        read, written = _kind(reader), _kind(writer)
+        read, written = kind_of(reader), kind_of(writer)
         if read != written and read not in PROMOTIONS.get(written, set()):
             yield f"{path}: {written} can't become {read}"
             return
@@ -115,19 +120,24 @@ class _Comparison:
 
 
 def _compare_logical(reader: Any, writer: Any, path: str) -> Iterator[str]:
+    was, is_now = logical_of(writer), logical_of(reader)
     for attribute in LOGICAL:
-        was, is_now = _attribute(writer, attribute), _attribute(reader, attribute)
-        if was != is_now:
-            yield f"{path}: {attribute} was {was!r} and is {is_now!r}: the same bytes would mean something else"
+        before, after = was.get(attribute), is_now.get(attribute)
+        if before != after:
+            yield f"{path}: {attribute} was {before!r} and is {after!r}: the same bytes would mean something else"
 
 
 def _look_up(avro: Any, types: Mapping[str, Any]) -> Any:
     return types.get(avro, avro) if isinstance(avro, str) else avro
 
 
-def _kind(avro: Any) -> str:
+def kind_of(avro: Any) -> str:
+    """The kind of type, in normal form: of a primitive its name, else `record`, `array`, …"""
     return avro if isinstance(avro, str) else str(avro["type"])
 
 
-def _attribute(avro: Any, name: str) -> Any:
-    return cast("dict[str, Any]", avro).get(name) if isinstance(avro, dict) else None
+def logical_of(avro: Any) -> dict[str, Any]:
+    """The attributes that make a type a logical one."""
+    if not isinstance(avro, dict):
+        return {}
+    return {name: value for name, value in cast("dict[str, Any]", avro).items() if name in LOGICAL}

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from datapunk.errors import SchemaError
-from datapunk.messages.python_names import python_name
-from datapunk.messages.schema import PRIMITIVES, full_name, read_definitions, resolve
+from datapunk.messages.python_names import member_name, python_name
+from datapunk.messages.schema import PRIMITIVES, full_name, load_folder, read_definitions
 
 FOLDERS = ("types", "commands", "events", "queries")
 WIDTH = 110
@@ -59,17 +59,19 @@ def generate(schemas: Path, package: str) -> dict[Path, str]:
     """
     shared: dict[str, dict[str, Any]] = {}
     homes: dict[str, str] = {}
+    fixed: dict[str, dict[str, Any]] = {}
     files: dict[Path, str] = {}
     for folder in FOLDERS:
         path = schemas / folder
         definitions = read_definitions(sorted(path.glob("*.avsc")))
         if not definitions:
             continue
-        known = {**shared, **definitions}
-        for definition in definitions.values():
-            resolve(definition, known)  # raises where something is missing
-        writer = PackageWriter(folder, f"{package}.{folder}", dict(homes))
-        files[path / "__init__.py"] = writer.write(definitions)
+        load_folder(path, shared)  # raises where something is wrong
+        writer = PackageWriter(folder, f"{package}.{folder}", dict(homes), fixed)
+        try:
+            files[path / "__init__.py"] = writer.write(definitions)
+        except SchemaError as error:
+            raise SchemaError(f"{path}: {error}") from None
         homes.update(writer.homes)
         if folder == "types":
             shared = definitions
@@ -90,11 +92,13 @@ class PackageWriter:
         folder: which kind of message it holds.
         package: its import name.
         homes: where classes defined elsewhere are, by full name of their type.
+        fixed: the fixed types that are defined so far, by full name.
     """
 
     folder: str
     package: str
     homes: dict[str, str]
+    fixed: dict[str, dict[str, Any]] = field(default_factory=dict[str, Any])
     _imports: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     _classes: list[str] = field(default_factory=list[str])
     _names: dict[str, str] = field(default_factory=dict[str, str])
@@ -147,14 +151,15 @@ class PackageWriter:
         """Write the class of a named type, after those it needs; returns its name."""
         name = full_name(node, namespace)
         space, _, short = name.rpartition(".")
+        if node["type"] == "fixed":
+            self.fixed[name] = node
+            return self._fixed(node)
         self._names[name] = short
         if node["type"] == "enum":
             self._use("enum", "StrEnum")
-            members = "\n".join(f'    {symbol} = "{symbol}"' for symbol in node["symbols"])
+            members = "\n".join(f'    {member_name(symbol)} = "{symbol}"' for symbol in node["symbols"])
             self._classes.append(f"class {short}(StrEnum):\n{_docstring(node.get('doc'), short, [])}\n\n{members}")
             return short
-        if node["type"] == "fixed":
-            return "bytes"
         fields = [(item, self._type(item["type"], space)) for item in node["fields"]]
         base, extra = self._base(node)
         lines = [f"class {short}({base}, frozen=True, kw_only=True):"]
@@ -166,6 +171,11 @@ class PackageWriter:
             lines.append(f"    {python_name(item['name'])}: {annotation}{default}")
         self._classes.append("\n".join(lines).rstrip())
         return short
+
+    def _fixed(self, node: dict[str, Any]) -> str:
+        """A fixed has no class of its own."""
+        logical = LOGICAL_TYPES.get(str(node.get("logicalType")))
+        return self._use(*logical) if logical else "bytes"
 
     def _base(self, node: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:
         name = full_name(node)
@@ -193,6 +203,8 @@ class PackageWriter:
             for name in (avro, f"{space}.{avro}"):
                 if name in self._names:
                     return self._names[name]
+                if name in self.fixed:
+                    return self._fixed(self.fixed[name])
                 if name in self.homes:
                     return self._use(self.homes[name], name.rpartition(".")[2])
                 if name in self._messages:
@@ -202,8 +214,7 @@ class PackageWriter:
         kind = node["type"]
         logical = LOGICAL_TYPES.get(str(node.get("logicalType")))
         if kind in ("record", "enum", "fixed", "error"):
-            known = self._define(node, space)
-            return self._use(*logical) if kind == "fixed" and logical else known
+            return self._define(node, space)
         if kind == "array":
             return f"list[{self._type(node['items'], space)}]"
         if kind == "map":
@@ -222,7 +233,7 @@ class PackageWriter:
             return f" = {value}"
         kind = cast("dict[str, Any]", avro).get("type") if isinstance(avro, dict) else avro
         if isinstance(avro, dict) and kind == "enum":
-            return f" = {cast('dict[str, Any]', avro)['name']}.{value}"
+            return f" = {self._type_again(avro, space)}.{member_name(value)}"
         if isinstance(avro, dict) and "logicalType" in avro:
             raise SchemaError(f"field {item['name']}: defaults of logical types aren't supported; make it nullable")
         if kind in ("array", "map") and not value:
@@ -242,7 +253,7 @@ class PackageWriter:
 
     def _type_again(self, avro: Any, space: str) -> str:
         """The type of something whose named types are written by now."""
-        if isinstance(avro, dict) and cast("dict[str, Any]", avro).get("type") in ("record", "enum"):
+        if isinstance(avro, dict) and cast("dict[str, Any]", avro).get("type") in ("record", "enum", "error"):
             return self._names[full_name(cast("dict[str, Any]", avro), space)]
         return self._type(avro, space)
 

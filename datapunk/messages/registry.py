@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import msgspec
 from psycopg import AsyncConnection
 
 from datapunk.errors import (
@@ -25,9 +26,9 @@ from datapunk.messages import outcome
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON, UNFIT, Codec
 from datapunk.messages.generate import FOLDERS
 from datapunk.messages.message import Message
+from datapunk.messages.plain_values import read_plain, write_plain
 from datapunk.messages.released import released_versions
-from datapunk.messages.resolution import SchemaResolutionError, plain_datum, write_datum
-from datapunk.messages.resolution import resolve as resolve_body
+from datapunk.messages.resolution import resolve as resolve_value
 from datapunk.messages.schema import AvroSchema, load_folder, parse_text, read_definitions, resolve
 from datapunk.messages.upcasters import upcaster_of
 from datapunk.module import Module
@@ -172,21 +173,20 @@ class Registry:
                 f"{self._by_name[type][0]}. See /v1/schemas, or leave the header `schema` out"
             )
         if content_type == AVRO_JSON or not content_type:
-            body = writer.codec.encode_binary(writer.codec.decode_json(body))
+            old = writer.codec.decode_json(body)
         elif content_type == AVRO_BINARY:
-            writer.codec.decode_binary(body)  # refuses what isn't of its schema, and what is nested too deeply
+            old = writer.codec.decode_binary(body)
         else:
             raise _unsupported(content_type)
-        upcaster = upcaster_of(type, writer.version)
-        parsed = reader.schema.parsed
         try:
-            if upcaster is None:
-                body = resolve_body(body, writer.codec.schema.parsed, parsed)
-            else:
-                body = write_datum(upcaster(plain_datum(body, writer.codec.schema.parsed)), parsed)
-        except (*UNFIT, SchemaResolutionError) as error:
-            raise UndecodableMessage(f"{type} version {writer.version}: {error!r}") from error
-        return reader.decode_binary(body)
+            if upcaster := upcaster_of(type, writer.version):
+                record = read_plain(writer.codec.encode_binary(old), writer.codec.schema.parsed)
+                return reader.decode_binary(write_plain(upcaster(record), reader.schema.parsed))
+            value = msgspec.json.decode(writer.codec.encode_json(old))
+            resolved = resolve_value(value, writer.codec.schema.normal, reader.schema.normal)
+            return reader.decode_json(msgspec.json.encode(resolved))
+        except (*UNFIT, UndecodableMessage) as error:
+            raise UndecodableMessage(f"{type} version {writer.version}: {error}") from error
 
     async def sync(self, conn: AsyncConnection[Any]) -> None:
         """Put our schemas into the table `schemas`, and learn those that others put there."""

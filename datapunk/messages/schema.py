@@ -122,7 +122,13 @@ def load_folder(folder: Path, shared: Mapping[str, dict[str, Any]] | None = None
     """
     definitions = read_definitions(sorted(folder.glob("*.avsc")))
     known = {**(shared or {}), **definitions}
-    return {name: resolve(definition, known) for name, definition in definitions.items()}
+    found: dict[str, AvroSchema] = {}
+    for name, definition in definitions.items():
+        try:
+            found[name] = resolve(definition, known)
+        except SchemaError as error:
+            raise SchemaError(f"{folder / name.rpartition('.')[2]}.avsc: {error}") from None
+    return found
 
 
 def read_definitions(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
@@ -134,7 +140,9 @@ def read_definitions(files: Iterable[Path]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for file in files:
         try:
-            definition = json.loads(file.read_text(encoding="utf-8"))
+            definition = json.loads(
+                file.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_refuse_constant
+            )
         except ValueError as error:
             raise SchemaError(f"{file}: not JSON: {error}") from None
         if not isinstance(definition, dict) or "name" not in definition:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -267,3 +269,19 @@ def schemas_with_values(draw: Draw, *, recursive: bool) -> tuple[dict[str, Any],
     maker = SchemaMaker(draw, recursive)
     schema = maker.record("")
     return schema, ValueMaker(draw, maker.types).of(schema, "")
+
+
+def plain(value: Any) -> Any:
+    """As fastavro has it: records as dicts, symbols as text."""
+    if isinstance(value, msgspec.Struct):
+        return {
+            name.removesuffix("_") if name in ("class_", "None_") else name: plain(getattr(value, name))
+            for name in value.__struct_fields__
+        }
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value

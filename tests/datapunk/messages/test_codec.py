@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
 from io import BytesIO, StringIO
 from typing import Any
 
 import fastavro
-import msgspec
 from hypothesis import HealthCheck, assume, given, settings
 
 from datapunk.messages.codec import Codec, codec_of_text
-from tests.datapunk.messages.schemas_and_values import schemas_with_values
+from tests.datapunk.messages.schemas_and_values import plain, schemas_with_values
 
 many = settings(
     max_examples=300,
@@ -61,22 +59,6 @@ def test_avro_binary_is_fastavros_both_ways(drawn: tuple[dict[str, Any], Any]) -
 
 def codec_of(definition: dict[str, Any]) -> Codec[Any]:
     return codec_of_text.__wrapped__(json.dumps(definition))
-
-
-def plain(value: Any) -> Any:
-    """As fastavro has it: records as dicts, symbols as text."""
-    if isinstance(value, msgspec.Struct):
-        return {
-            name.removesuffix("_") if name in ("class_", "None_") else name: plain(getattr(value, name))
-            for name in value.__struct_fields__
-        }
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return value
 
 
 def read_json(text: str, codec: Codec[Any]) -> Any:
