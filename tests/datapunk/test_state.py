@@ -1,0 +1,115 @@
+"""Snapshots: what an actor's state becomes and comes back from, and which snapshots are ignored."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from psycopg import AsyncConnection
+
+from datapunk import Actor
+from datapunk.actor_cache import ActorCache
+from datapunk.state import StateCodec
+from datapunk.store.append import append
+from datapunk.store.events import SnapshotData
+from tests.accounts.account import Account
+from tests.accounts.module import accounts
+from tests.events import REGISTRY, batch, deposits
+
+ADDRESS = ("default", "accounts.account/a")
+
+
+class Known(Actor):
+    """State of several kinds."""
+
+    name: str | None = None
+    counts: tuple[int, ...] = ()
+    tags: frozenset[str] = frozenset()
+
+
+@given(
+    st.none() | st.text(),
+    st.lists(st.integers(-(2**63), 2**63 - 1)).map(tuple),
+    st.frozensets(st.text()),
+    st.integers(1, 2**62),
+)
+def test_state_comes_back_as_it_was(
+    name: str | None, counts: tuple[int, ...], tags: frozenset[str], version: int
+) -> None:
+    codec, actor, restored = StateCodec(Known), Known("a"), Known("a")
+    actor.name, actor.counts, actor.tags = name, counts, tags
+    codec.restore(restored, codec.encode(actor), version)
+    assert (restored.name, restored.counts, restored.tags, restored.version) == (name, counts, tags, version)
+
+
+def test_another_shape_of_state_has_another_version() -> None:
+    class Renamed(Actor):
+        """One attribute has another name."""
+
+        title: str | None = None
+        counts: tuple[int, ...] = ()
+        tags: frozenset[str] = frozenset()
+
+    class Retyped(Actor):
+        """One attribute has another type."""
+
+        name: str | None = None
+        counts: tuple[float, ...] = ()
+        tags: frozenset[str] = frozenset()
+
+    class Renumbered(Known):
+        """The same attributes, meaning something else."""
+
+        state_version = 2
+
+    versions = {StateCodec(actor).version for actor in (Known, Renamed, Retyped, Renumbered)}
+    assert len(versions) == 4
+
+
+@pytest.mark.parametrize("state", [b"", b"\xff", b"\x91\x01"])
+def test_bytes_that_are_no_state_are_refused_and_change_nothing(state: bytes) -> None:
+    actor = Known("a")
+    with pytest.raises(msgspec.DecodeError):
+        StateCodec(Known).restore(actor, state, 7)
+    assert (actor.name, actor.version) == (None, 0)
+
+
+async def load(conn: AsyncConnection[Any]) -> Account:
+    """The account as a process that starts anew loads it."""
+    cache = ActorCache(accounts, REGISTRY, capacity=10, snapshot_every=100)
+    incoming: Any = SimpleNamespace(address=ADDRESS, actor=Account, envelope=SimpleNamespace(actor_id="a"))
+    actor = (await cache.take(conn, [incoming]))[ADDRESS]
+    assert isinstance(actor, Account)
+    return actor
+
+
+def snapshot(*, state_version: int | None = None, state: bytes | None = None) -> SnapshotData:
+    """Of version 3, with an owner that no event tells of, so that its use shows."""
+    codec, account = StateCodec(Account), Account("a")
+    account.owner = "Ada"
+    return SnapshotData(*ADDRESS, 3, state_version or codec.version, codec.encode(account) if state is None else state)
+
+
+async def test_an_actor_is_loaded_from_its_snapshot_and_the_events_after_it(connection: AsyncConnection[Any]) -> None:
+    await append(connection, deposits(5))
+    await append(connection, batch(snapshots=[snapshot()]))
+    account = await load(connection)
+    assert (account.version, account.balance, account.owner) == (5, 5, "Ada")
+
+
+async def test_a_snapshot_of_an_older_shape_is_ignored(connection: AsyncConnection[Any]) -> None:
+    await append(connection, deposits(5))
+    await append(connection, batch(snapshots=[snapshot(state_version=1)]))
+    account = await load(connection)
+    assert (account.version, account.balance, account.owner) == (5, 5, None)
+
+
+async def test_a_snapshot_that_can_not_be_read_is_ignored(connection: AsyncConnection[Any]) -> None:
+    await append(connection, deposits(5))
+    await append(connection, batch(snapshots=[snapshot(state=b"\xff")]))
+    account = await load(connection)
+    assert (account.version, account.balance, account.owner) == (5, 5, None)
