@@ -11,6 +11,7 @@ from schemas.lake.events import DatasetCreated, DatasetDeleted, DatasetRenamed
 
 ID = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 MAX_NAME = 200  # characters
+MAX_DESCRIPTION = 2_000  # characters; lists show it
 MAX_PARTITIONS = 64
 
 
@@ -36,6 +37,8 @@ class Dataset(Actor):
                 "digits, '_' or '-'",
             )
         _check_name(command.name)
+        if len(command.description) > MAX_DESCRIPTION:
+            raise Rejected("description_invalid", f"a description has at most {MAX_DESCRIPTION:,} characters")
         if not 1 <= command.partitions <= MAX_PARTITIONS:
             raise Rejected("partitions_invalid", f"partitions must be 1 to {MAX_PARTITIONS}, not {command.partitions}")
         check_record_schema(command.schema, command.key, command.indexes)

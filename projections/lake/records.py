@@ -25,6 +25,7 @@ class Records(Projection):
 
     module = "lake"
     name = "records"
+    version = 2  # structures as json, text compared by code point
 
     @projects(DatasetCreated)
     async def created(self, rows: Rows, events: Sequence[Recorded[DatasetCreated]]) -> None:

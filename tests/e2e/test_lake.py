@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
+from actors.lake.module import lake
 from datapunk.errors import QueryFailed
 from datapunk.messages.outcome import Status
+from datapunk.messages.registry import Registry
+from datapunk.rebuild import rebuild
 from datapunk.settings import Settings
+from projections.lake.records import Records
 from schemas.lake.commands import AppendRecords, CreateDataset, DeleteDataset, RenameDataset
 from schemas.lake.queries import Dataset, DatasetList, GetDataset, ListDatasets
 from schemas.lake.types import Filter, Order
@@ -22,22 +26,24 @@ FIELDS = [{"name": "station", "type": "string"}, {"name": "celsius", "type": ["n
 @pytest.fixture
 async def running(settings: Settings) -> AsyncIterator[Lake]:
     """A worker that runs Lake, and a client."""
-    async with running_lake(settings) as lake:
-        yield lake
+    async with running_lake(settings) as running:
+        yield running
 
 
 def record(station: str, celsius: float | None = None) -> dict[str, Any]:
     return {"station": station, "celsius": None if celsius is None else {"double": celsius}}
 
 
-async def get(lake: Lake, dataset: str) -> Dataset:
-    found = await lake.client.ask(GetDataset(dataset=dataset), tenant=lake.tenant, after_position=lake.position)
+async def get(running: Lake, dataset: str) -> Dataset:
+    found = await running.client.ask(
+        GetDataset(dataset=dataset), tenant=running.tenant, after_position=running.position
+    )
     assert isinstance(found, Dataset)
     return found
 
 
-async def listed(lake: Lake, **query: Any) -> DatasetList:
-    found = await lake.client.ask(ListDatasets(**query), tenant=lake.tenant, after_position=lake.position)
+async def listed(running: Lake, **query: Any) -> DatasetList:
+    found = await running.client.ask(ListDatasets(**query), tenant=running.tenant, after_position=running.position)
     assert isinstance(found, DatasetList)
     return found
 
@@ -136,9 +142,9 @@ async def test_the_order_of_appending_is_the_order_of_a_partition(running: Lake)
 
 async def test_tenants_see_only_what_is_theirs(running: Lake) -> None:
     other = Lake(running.client, tenant="other")
-    for lake in (running, other):
-        await lake.create(FIELDS, id="weather")
-        await lake.append("weather", [record(lake.tenant)])
+    for one in (running, other):
+        await one.create(FIELDS, id="weather")
+        await one.append("weather", [record(one.tenant)])
     await other.create(FIELDS, id="secret")
     other.position = running.position = max(other.position, running.position)
     assert [dataset.dataset for dataset in (await listed(running)).datasets] == ["weather"]
@@ -152,6 +158,21 @@ async def test_tenants_see_only_what_is_theirs(running: Lake) -> None:
     await running.send(DeleteDataset(), "weather")
     other.position = running.position
     assert (await get(other, "weather")).summary.records == 1
+
+
+async def test_a_rebuild_gives_the_same_rows(running: Lake, settings: Settings) -> None:
+    types = {"n": "int", "text": "string", "wide": ["int", "long", "null"], "list": {"type": "array", "items": "int"}}
+    fields = [{"name": name, "type": avro} for name, avro in types.items()]
+    await running.send(DeleteDataset(), await running.create(fields))  # so that tables are numbered anew
+    dataset = await running.create(fields, partitions=2, indexes=["text"])
+    for partition in range(2):
+        records = [{"n": n, "text": f"t{n}", "wide": {"long": n}, "list": [n]} for n in range(20)]
+        await running.append(dataset, records, partition)
+    before = await running.find(dataset, order=[Order(field="text")])
+    await rebuild(Records(), Registry.of([lake]), settings)
+    assert await running.find(dataset, order=[Order(field="text")]) == before
+    await running.append(dataset, [{"n": 20, "text": "t20", "wide": None, "list": []}])
+    assert len(await running.find(dataset)) == len(before) + 1
 
 
 async def test_datasets_are_listed_page_by_page(running: Lake) -> None:

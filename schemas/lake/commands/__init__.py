@@ -40,7 +40,7 @@ class CreateDataset(Command, frozen=True, kw_only=True):
             keys keep their order. None: records go to any partition.
         partitions: Over how many actors its records are split, 1 to 64. It can't be changed.
         indexes: Fields to index for filters and order, besides the key; at most 16.
-        description: For people.
+        description: For people; at most 2,000 characters.
     """
 
     message_type: ClassVar[str] = "lake.CreateDataset"

@@ -71,6 +71,11 @@ def test_a_name_is_neither_blank_nor_endless(name: str) -> None:
     given(Dataset, CREATED).when(RenameDataset(name=name)).rejects("name_invalid")
 
 
+def test_a_description_is_not_endless() -> None:
+    assert given(Dataset).when(create(description="x" * 2000)).events
+    given(Dataset).when(create(description="x" * 2001)).rejects("description_invalid")
+
+
 @pytest.mark.parametrize("partitions", [-1, 0, 65])
 def test_partitions_are_bounded(partitions: int) -> None:
     given(Dataset).when(create(partitions=partitions)).rejects("partitions_invalid")
