@@ -93,7 +93,9 @@ def read_text(target: str) -> list[str]:
 def write_text(expression: str) -> list[str]:
     """Statements that write a string."""
     return [
-        f"x = to_string({expression}).encode()",
+        f"x = {expression}",
+        "if type(x) is not str or '\\0' in x: to_string(x)",
+        "x = x.encode()",
         "n = len(x)",
         "o(LENGTHS[n] if n < MOST_LENGTHS else long_bytes(n))",
         "o(x)",
