@@ -1,9 +1,8 @@
 """Rebuilds a projection beside the one that serves reads, and switches in one step (blue/green).
 
 The new generation is filled from the whole history in a schema of its own. When it's nearly there, a short
-transaction holds off the projector of the old one, applies what that one has applied, renames the schemas and
-names the new generation active: a reader's statement sees the old tables or the new ones, whole, and never goes
-back in time.
+transaction holds off the projector of the old one, applies the rest, renames the schemas and names the new
+generation active: a reader's statement sees the old tables or the new ones, whole, and never goes back in time.
 """
 
 from __future__ import annotations
@@ -137,7 +136,8 @@ async def _switch(conn: AsyncConnection[Any], registry: Registry, building: Gene
         row = await cursor.fetchone()
         assert row is not None  # `active` made it
         types = [event.message_type for event in projection.handlers]
-        while building.position < row[1]:
+        target = max(row[1], await safe_position(conn))  # no more than that: the end goes on moving under load
+        while building.position < target:
             events, reached = await read_all(conn, building.position, batch, types=types)
             await building.move(conn, reached)
             await building.write(conn, registry, events)

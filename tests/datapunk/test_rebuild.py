@@ -246,8 +246,7 @@ async def test_a_paused_projection_is_brought_to_the_present_by_a_rebuild_and_st
     await set_paused(connection, True)
     await append(connection, deposits(20, first=4))
     await rebuild(Balances(), REGISTRY, settings)
-    shown = await balances(connection)
-    assert shown[0][1] >= 3
+    assert await balances(connection) == [("a", 23, 23)]
     cursor = await connection.execute("select is_paused from projections")
     assert await cursor.fetchone() == (True,)
 

@@ -18,6 +18,7 @@ from datapunk.store.events import EventData, RecordedEvent
 from datapunk.store.read import events_at, load_tails, read_all, read_stream, safe_position
 from datapunk.store.statements import statement
 from tests.events import batch, event
+from tests.working import eventually
 
 INSERT = (
     "insert into events (tenant, stream, version, type, id, schema, data, causation, metadata)"
@@ -70,10 +71,25 @@ async def test_positions_of_a_transaction_that_failed_are_stepped_over(connectio
 
 async def test_a_writer_that_froze_is_cut_off(database_url: str) -> None:
     async with await connect(database_url, writer=True) as conn:
-        cursor = await conn.execute(
-            "select setting from pg_settings where name = 'idle_in_transaction_session_timeout'"
-        )
-        assert await cursor.fetchone() == (str(FROZEN_WRITER_MS),)
+        cursor = await conn.execute("show idle_in_transaction_session_timeout")
+        assert await cursor.fetchone() == (f"{FROZEN_WRITER_MS // 1000}s",)
+
+
+async def test_readers_go_on_once_a_frozen_writer_was_cut_off(
+    database_url: str, connection: AsyncConnection[Any]
+) -> None:
+    frozen = await connect(database_url)
+    await frozen.execute("set idle_in_transaction_session_timeout = 100")
+    await frozen.execute("begin")
+    await insert(frozen, event("frozen", 1))
+    (position,) = (await append(connection, batch(event("s", 1)))).positions
+
+    async def read() -> bool:
+        events, _ = await read_all(connection, 0, 10)
+        return [one.position for one in events] == [position]
+
+    await eventually(read, "the other writer's event")
+    await frozen.close()
 
 
 async def test_a_lock_of_somebody_else_holds_nobody_back(database_url: str, connection: AsyncConnection[Any]) -> None:
