@@ -41,6 +41,7 @@ class Announcer:
         self._source = f"/{module.name}"
         self._published = metrics.EVENTS_PUBLISHED.labels(module=module.name)
         self._outcome_fingerprint = registry.fingerprint(Outcome)
+        self._types = frozenset(module.command_types)
 
     def publish(self, channel: Channel, committed: Sequence[Committed]) -> int:
         """Write a batch's events and dead letters to the broker, in one go.
@@ -208,7 +209,8 @@ class Announcer:
         channel.flush()
 
     def _count(self, type: str, outcome: str) -> None:
-        metrics.COMMANDS_HANDLED.labels(module=self._module.name, type=type, outcome=outcome).inc()
+        known = type if type in self._types else "unknown"  # a label is kept for ever, and types come from strangers
+        metrics.COMMANDS_HANDLED.labels(module=self._module.name, type=known, outcome=outcome).inc()
 
 
 def reply_properties(envelope: Envelope, reply: Any, content_type: str, fingerprint: str) -> Properties:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
@@ -186,3 +187,14 @@ async def test_what_is_sent_to_no_module_is_kept_too(raw: RawClient, registry: R
     dead = await raw.dead_letter("unroutable")
     assert (dead.message_id, dead.body) == (id, b"lost?")
     assert dead.headers["dead-reason"] == "unknown_type"
+
+
+async def test_types_that_strangers_make_up_are_one_label_of_the_metrics(raw: RawClient, registry: Registry) -> None:
+    made_up = f"accounts.Steal{uuid4().hex}"
+    await raw.publish("accounts.commands", "accounts.Deposit", GOOD, headers={"actor-id": "a"}, type=made_up)
+    assert (await raw.outcome(registry)).code == "unknown_type"
+    await raw.deposit("a", 1)
+    await raw.outcome(registry)
+    labels = {sample.labels.get("type") for metric in REGISTRY.collect() for sample in metric.samples}
+    assert "accounts.Deposit" in labels
+    assert made_up not in labels
