@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datapunk.broker.dead_letter import dead_key, dead_letter
@@ -16,7 +16,9 @@ ANY_TEXT = st.text(
 
 
 @given(ANY_TEXT, ANY_TEXT)
+@example("half \ud800", "a pair \udc00")
 def test_any_message_and_traceback_can_be_sent(message: str, trace: str) -> None:
+    """Halves of surrogate pairs, too: exceptions may hold them."""
     encode_properties(dead_letter(Properties(), reason="poison", message=message, trace=trace))
 
 
