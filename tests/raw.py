@@ -41,6 +41,7 @@ class RawClient:
         type: str | None = None,
         reply_to: str | None = "",
         timestamp: datetime | None = None,
+        correlation_id: str | None = None,
     ) -> str:
         """Send one message; returns its id. A `reply_to` of "" means our own queue."""
         id = str(uuid4()) if message_id is None else message_id
@@ -54,6 +55,7 @@ class RawClient:
                 headers=headers,
                 reply_to=self.reply_to if reply_to == "" else reply_to,
                 timestamp=timestamp,
+                correlation_id=correlation_id,
                 delivery_mode=2,
             ),
             routing_key,

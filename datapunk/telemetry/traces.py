@@ -7,7 +7,7 @@ sample, no span is made and the text is handed on as it came.
 
     client:    with span("publish lake.CreateDataset", kind=PRODUCER): inject(headers)
     shard:     decided = record("decide lake.CreateDataset", traceparent_of(headers), started_ns, ended_ns)
-               with span("commit batch", links=[decided, …]): …
+               record("commit lake.CreateDataset", decided, …)
                record("publish lake.DatasetCreated", decided, …) ; the event's header is `decided`
     projector: record("project lake.DatasetCreated", traceparent_of(event headers), …)
 
@@ -49,6 +49,7 @@ CONSUMER, PRODUCER, SERVER, CLIENT, INTERNAL = (
     SpanKind.INTERNAL,
 )
 MOST_LINKS = 128  # the SDK's own limit a span: more would be dropped anyway
+EXPORT_TIMEOUT_S = 3.0  # for one batch of spans, retries included: how long an absent collector delays a stop
 
 AttributeValue = str | bool | int | float
 Attributes = Mapping[str, AttributeValue]
@@ -305,4 +306,4 @@ def _otlp_exporter(endpoint: str) -> SpanExporter:
     # Imported late: it pulls in `requests` and protobuf, which no process without a collector needs.
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    return OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces")
+    return OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces", timeout=EXPORT_TIMEOUT_S)

@@ -1,6 +1,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -59,6 +61,17 @@ def test_what_libraries_log_takes_the_same_form(stream):
 
     (line,) = lines(stream)
     assert (line["message"], line["level"], line["logger"]) == ("3 of five", "warning", "some.library")
+
+
+def test_a_warning_of_a_library_is_a_line_too():
+    code = (
+        "import warnings; from datapunk.settings import Settings; from datapunk.telemetry import logs\n"
+        "logs.configure(Settings(), 'x'); warnings.warn('old ways', UserWarning)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    line = json.loads(answer.stderr)
+    assert (line["logger"], line["level"]) == ("py.warnings", "warning")
+    assert "UserWarning: old ways" in line["message"]
 
 
 def test_a_percent_sign_in_a_message_is_only_a_percent_sign(stream):

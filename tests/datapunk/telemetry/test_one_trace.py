@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 from collections.abc import AsyncIterator
 
@@ -10,7 +12,7 @@ import pytest
 
 from datapunk.messages.outcome import Status
 from datapunk.settings import Settings
-from datapunk.telemetry import traces
+from datapunk.telemetry import logs, traces
 from tests.accounts.commands import Deposit
 from tests.accounts.module import accounts
 from tests.accounts.queries import GetBalance
@@ -112,6 +114,22 @@ async def test_a_command_that_fails_leaves_a_failed_span(settings: Settings, col
         )
         spans = await trace_with(collector, {"decide accounts.Misbehave"})
     assert spans["decide accounts.Misbehave"].attributes["datapunk.outcome"] == "handler_failed"
+
+
+async def test_the_log_of_a_dead_letter_names_its_trace_and_correlation_id(settings: Settings) -> None:
+    stream = io.StringIO()
+    logs.configure(settings, "accounts", stream)
+    async with working([accounts], settings), raw_client(settings) as raw:
+        await raw.publish(
+            "accounts.commands",
+            "accounts.Misbehave",
+            b'{"how":"decide"}',
+            headers={"actor-id": "a", "traceparent": TRACEPARENT},
+            correlation_id="c-7",
+        )
+        await raw.dead_letter()
+    (line,) = [line for line in map(json.loads, stream.getvalue().splitlines()) if line["message"] == "dead_letter"]
+    assert (line["trace_id"], line["correlation_id"]) == (TRACE, "c-7")
 
 
 async def test_without_a_collector_the_senders_trace_is_handed_on_as_it_came(settings: Settings) -> None:
