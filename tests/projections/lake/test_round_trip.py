@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.projections.lake.avro_types import STRUCTURES, TYPES, AvroType, avro_json, exact, nullable
+from tests.projections.lake.avro_types import SCALARS, STRUCTURES, TYPES, AvroType, avro_json, exact, nullable
 from tests.projections.lake.running import Lake
 
 SHARING_A_WORKER = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
@@ -33,7 +33,7 @@ def can_be_null(name: str) -> bool:
 @settings(max_examples=60, deadline=None, suppress_health_check=SHARING_A_WORKER)
 async def test_records_come_back_as_they_were_appended(running: Lake, table: tuple[list[Any], list[Any]]) -> None:
     fields, records = table
-    dataset = await running.create(fields)
+    dataset = await running.create(fields, indexes=[field["name"] for field in fields if field["name"] in SCALARS])
     await running.append(dataset, records)
     assert await found(running, dataset, fields) == [exact(record) for record in records]
 
