@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -18,23 +17,20 @@ from uuid import UUID, uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, AbstractRobustConnection
-from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError
-from aiormq.exceptions import ChannelInvalidStateError
+from aio_pika.exceptions import DeliveryError
 from uuid_utils.compat import uuid7
 
-from datapunk.errors import BrokerError, ConnectionLost, PublishRefused, QueryFailed, ReplyTimeout
+from datapunk.errors import ConnectionLost, PublishRefused, QueryFailed, ReplyTimeout
 from datapunk.messages.codec import AVRO_JSON
-from datapunk.messages.message import Answer, Command, Event, Message, Query
+from datapunk.messages.message import Answer, Command, Message, Query
 from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
+from datapunk.subscription import BROKER_AWAY, ReceivedEvent, follow
 from datapunk.telemetry import traces
 
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
-SUBSCRIPTION_LIMIT = 10_000  # events waiting for a subscriber; older ones go when it's slower than that
-
-BROKER_AWAY = (AMQPError, OSError, ChannelInvalidStateError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +40,6 @@ class Sending:
     command: Command
     actor_id: str
     message_id: UUID
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedEvent:
-    """An event as it came from the broker.
-
-    Attributes:
-        type: its message type.
-        id: the same whenever it's delivered again.
-        routing_key: tenant, module, kind of actor, name.
-        headers: all of them; `position` and `version` are numbers.
-        at: when it was committed, to the second.
-        body: in the encoding that `content_type` names.
-    """
-
-    type: str
-    id: str
-    routing_key: str
-    headers: dict[str, Any]
-    at: datetime | None
-    content_type: str
-    body: bytes
-    registry: Registry
-
-    @property
-    def event(self) -> Event:
-        """The event itself, decoded now.
-
-        Raises:
-            MessageError: if this process doesn't know its type or schema.
-        """
-        message = self.registry.decode(self.type, self.body, self.content_type, self.headers.get("schema"))
-        assert isinstance(message, Event)  # the exchange carries nothing else
-        return message
 
 
 class Client:
@@ -275,7 +237,7 @@ class Client:
         assert isinstance(answer, Answer)  # what query servers reply with
         return answer
 
-    async def subscribe(self, pattern: str, module: str) -> AsyncIterator[ReceivedEvent]:
+    def subscribe(self, pattern: str, module: str) -> AsyncIterator[ReceivedEvent]:
         """Follow a module's events from now on.
 
         Args:
@@ -290,51 +252,7 @@ class Client:
             BrokerError: if there's no such module at the broker.
         """
         assert self._connection is not None, "use the client as an async context manager"
-        exchange = f"{module}.events"
-        try:
-            await self._must_exist(exchange)
-            channel = await self._connection.channel()
-            await channel.set_qos(prefetch_count=500)
-            queue = await channel.declare_queue(
-                f"subscriber.{uuid4()}",
-                exclusive=True,
-                auto_delete=True,
-                arguments={"x-max-length": SUBSCRIPTION_LIMIT},
-            )
-            await queue.bind(exchange, pattern)
-        except BROKER_AWAY as error:
-            raise ConnectionLost(f"can't follow {exchange}: {error}; is the broker up? (`datapunk status`)") from None
-        try:
-            async with queue.iterator() as messages:
-                async for message in messages:
-                    with suppress(*BROKER_AWAY):  # its queue went with the connection; another one takes its place
-                        await message.ack()
-                    yield ReceivedEvent(
-                        type=message.type or "",
-                        id=message.message_id or "",
-                        routing_key=message.routing_key or "",
-                        headers=dict(message.headers),
-                        at=message.timestamp.replace(tzinfo=UTC) if message.timestamp else None,
-                        content_type=message.content_type or AVRO_JSON,
-                        body=message.body,
-                        registry=self._registry,
-                    )
-        finally:
-            with suppress(*BROKER_AWAY):
-                await channel.close()
-
-    async def _must_exist(self, exchange: str) -> None:
-        """Look for an exchange on a channel apart: a channel doesn't survive that there's none."""
-        assert self._connection is not None  # the caller looked
-        channel = await self._connection.channel()
-        try:
-            await channel.declare_exchange(exchange, passive=True)
-        except ChannelNotFoundEntity:
-            module = exchange.partition(".")[0]
-            raise BrokerError(f"there's no exchange {exchange} yet; `datapunk run {module}` declares it") from None
-        finally:
-            with suppress(*BROKER_AWAY):
-                await channel.close()
+        return follow(self._connection, self._registry, pattern, module)
 
     def _expect_reply(self, id: UUID, wait: bool) -> asyncio.Future[AbstractIncomingMessage] | None:
         if not wait:

@@ -11,10 +11,11 @@ import typer
 from rich.markup import escape
 
 from datapunk.cli.messaging import Json, Session, open_session, out, print_json
-from datapunk.client import Client, ReceivedEvent
+from datapunk.client import Client
 from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost, MessageError
 from datapunk.messages.catalogue import Kind
 from datapunk.module import find_modules
+from datapunk.subscription import ReceivedEvent
 
 RETRY_S = 1.0  # pause before a module that isn't there yet is looked for again
 BODY_WIDTH = 160  # characters of a body on a line

@@ -9,11 +9,12 @@ from uuid import uuid4
 
 import pytest
 
-from datapunk.client import Client, ReceivedEvent, Sending
+from datapunk.client import Client, Sending
 from datapunk.errors import ConnectionLost, QueryFailed, ReplyTimeout
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
+from datapunk.subscription import ReceivedEvent
 from datapunk.worker import prepare
 from tests.accounts.commands import Deposit, OpenAccount
 from tests.accounts.events import Deposited
