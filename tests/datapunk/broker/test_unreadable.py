@@ -102,3 +102,15 @@ async def test_what_cannot_be_read_is_kept_as_it_came_and_the_next_good_message_
     assert outcome.status is Status.Accepted
     answer = await client.ask(GetBalance(account="a"), after_position=outcome.position)
     assert answer == Balance(cents=1, deposits=1)
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_an_unreadable_message_among_the_events_keeps_no_projection_from_going_on(
+    client: Client, broker_url: str, name: str
+) -> None:
+    await client.send(Deposit(cents=1), "a")
+    with RawAmqp(broker_url) as raw:
+        raw.publish("accounts.events", "default.accounts.account.Deposited", UNREADABLE[name], b"{}")
+    outcome = await client.send(Deposit(cents=1), "a")
+    answer = await client.ask(GetBalance(account="a"), after_position=outcome.position)
+    assert answer == Balance(cents=2, deposits=2)
