@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg import AsyncConnection, sql
 
 from datapunk.errors import QueryFailed
+from projections.lake.columns import columns_of
+from projections.lake.find_records import PLACE
+from projections.lake.paging import Page, SortKey
 from schemas.lake.types import Filter, Operator, Order
 from tests.projections.lake.running import Lake
 
@@ -78,6 +82,31 @@ async def test_rows_that_arrive_meanwhile_shift_nothing(running: Lake) -> None:
             break
     numbers = [row["n"] for row in found if row["n"] < 1000]
     assert numbers == list(range(0, 100, 2))
+
+
+@pytest.mark.parametrize("is_descending", [False, True])
+async def test_a_later_page_starts_in_the_middle_of_the_index(
+    running: Lake, connection: AsyncConnection[Any], is_descending: bool
+) -> None:
+    dataset = await running.create([{"name": "n", "type": "int"}], indexes=["n"])
+    await running.append(dataset, [{"n": number} for number in range(5000)])
+    await running.find(dataset, limit=10_000)
+    table, (column,) = sql.Identifier("lake_records", "records_1"), columns_of(await schema_of(connection))
+    page = Page([SortKey(column, is_descending), *PLACE])
+    beyond = await page.beyond(connection, table, 0, 2500)
+    await connection.execute("analyze lake_records.records_1")
+    plan = await connection.execute(
+        sql.SQL("explain select * from {} where {} order by {} limit 10").format(table, beyond, page.order_by())
+    )
+    steps = " ".join(row[0] for row in await plan.fetchall())
+    assert f"Index Cond: (n {'<=' if is_descending else '>='} 2500)" in steps, steps
+
+
+async def schema_of(connection: AsyncConnection[Any]) -> str:
+    """Of the only dataset."""
+    row = await (await connection.execute("select schema from lake_records.catalog")).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 async def test_a_page_ends_where_it_gets_too_large(running: Lake) -> None:
