@@ -21,7 +21,7 @@ from tests.accounts.events import Deposited
 from tests.accounts.module import accounts
 from tests.accounts.queries import Balance, GetBalance
 from tests.management import Management
-from tests.proxy import Proxy
+from tests.proxy import proxy_to
 from tests.raw import RawClient, raw_client
 from tests.working import DEADLINE_S, eventually, working
 
@@ -160,9 +160,7 @@ async def test_while_the_broker_is_away_sending_fails_in_time_and_works_once_it_
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datapunk.client.CONNECT_TIMEOUT_S", 1.0)
-    proxy = Proxy(settings.broker_url)
-    await proxy.connect()
-    async with working([accounts], settings):
+    async with proxy_to(settings.broker_url) as proxy, working([accounts], settings):
         through = settings.model_copy(update={"broker_url": proxy.url})
         async with Client(through, REGISTRY) as client:
             await client.send(Deposit(cents=1), "a")
@@ -178,7 +176,6 @@ async def test_while_the_broker_is_away_sending_fails_in_time_and_works_once_it_
                     return False
 
             assert await eventually(sent, "a command that is accepted")
-        await proxy.disconnect()
 
 
 async def test_whoever_waits_for_a_reply_when_the_client_closes_is_told(settings: Settings) -> None:

@@ -12,8 +12,8 @@ from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.errors import ConfigurationError, ConnectionLost
 from tests.datapunk.broker.conftest import OpenLink, queue_of, take
-from tests.datapunk.broker.proxy import Proxy
 from tests.management import Management
+from tests.proxy import proxy_to
 
 DEADLINE_S = 30.0
 
@@ -107,7 +107,7 @@ async def test_whoever_waits_on_a_killed_connection_is_told(open_link: OpenLink,
 
 
 async def test_a_broker_that_falls_silent_is_given_up(broker_url: str) -> None:
-    async with Proxy(broker_url) as proxy:
+    async with proxy_to(broker_url) as proxy:
         link = await Link.open(proxy.url, heartbeat_s=1)
         channel = await link.channel()
         await queue_of(channel)
@@ -122,7 +122,7 @@ async def test_a_broker_that_never_answers_the_greeting_is_given_up(
     broker_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("datapunk.broker.link.CONNECT_TIMEOUT_S", 0.5)
-    async with Proxy(broker_url) as proxy:
+    async with proxy_to(broker_url) as proxy:
         proxy.fall_silent()
         with pytest.raises(ConnectionLost, match=r"no broker answers .* is it up\?"):
             await Link.open(proxy.url)
