@@ -18,7 +18,7 @@ MOST_NESTED = 32  # tables and arrays inside of each other; a deeper header is a
 _CACHED = 4096  # keys a cache may have; then it starts anew
 _LONGEST_KEY = 255  # bytes
 
-_uint32, _uint64, _double = Struct(">I"), Struct(">Q"), Struct(">d")
+_uint32, _uint64, _int64, _double = Struct(">I"), Struct(">Q"), Struct(">q"), Struct(">d")
 _LENGTH = [_uint32.pack(length) for length in range(1024)]
 
 _string_keys: dict[str, bytes] = {}
@@ -48,6 +48,8 @@ def encode_table(table: Mapping[str, Any]) -> bytes:
 
 
 def _encode_value(value: Any) -> bytes:
+    if type(value) is int:
+        return b"l" + _int64.pack(value)  # always: a reader in a typed language relies on it; pamqp takes the shortest
     if isinstance(value, float):
         return b"d" + _double.pack(value)  # pamqp writes 32 bits, and loses the rest
     if isinstance(value, dict):
