@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import ast
-import asyncio
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from actors.lake.module import lake
 from datapunk.settings import Settings
-from tests.working import working
+from tests.wire.speaking import check_conversation, spoken
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "examples" / "python"
-PATIENCE_S = 60.0
 
 
-async def run(settings: Settings, script: str, *arguments: str) -> dict[str, Any]:
-    """What a script prints, by step, with Lake's worker running; it finds no package of ours."""
-    async with working([lake], settings):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            str(EXAMPLES / script),
-            settings.broker_url,
-            *arguments,
-            cwd="/",
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
-    assert process.returncode == 0, err.decode()
-    return {line["step"]: line["result"] for line in map(json.loads, out.splitlines())}
+def python(script: str) -> list[str]:
+    """The command that runs a script apart from what is installed for us to import by its place."""
+    return [sys.executable, "-I", str(EXAMPLES / script)]
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("*.py")))
@@ -48,32 +30,13 @@ def test_the_scripts_import_nothing_of_ours(script: str) -> None:
 
 
 async def test_commands_events_and_a_query_in_avro_json(settings: Settings) -> None:
-    shown = await run(settings, "speak_json.py")
-
-    created = shown["created"]
-    assert (created["status"], created["version"]) == ("Accepted", 1)
-    assert shown["retried"] == created
-    assert (shown["rejected"]["status"], shown["rejected"]["code"]) == ("Rejected", "dataset_exists")
-    assert (shown["failed"]["status"], shown["failed"]["code"]) == ("Failed", "undecodable")
-
-    appended = shown["appended"]
-    assert appended["status"] == "Accepted"
-    first, last = shown["events"]
-    assert (first["routing_key"], first["version"]) == ("default.lake.dataset.DatasetCreated", 1)
-    assert {"string": first["caused_by"]} == created["command_id"]
-    assert (last["type"], last["position"]) == ("lake.RecordsAppended", appended["position"])
-    assert last["data"]["count"] == 2
-
-    type, page = shown["found"]
-    assert (type, page["count"]) == ("lake.RecordPage", 1)
-    assert json.loads(page["records"]) == [{"station": "KJFK", "celsius": 3.9, "at": "2013-01-01T10:00:00Z"}]
-    assert shown["unknown"][0] == "datapunk.Outcome"
-    assert shown["unknown"][1]["code"] == "dataset_unknown"
+    check_conversation(await spoken(settings, python("speak_json.py")))
 
 
 async def test_commands_and_a_query_in_avro_binary(settings: Settings) -> None:
     folders = [str(ROOT / "schemas" / "lake" / kind) for kind in ("types", "commands", "queries")]
-    shown = await run(settings, "speak_binary.py", *folders, str(ROOT / "datapunk" / "messages" / "schemas"))
+    folders.append(str(ROOT / "datapunk" / "messages" / "schemas"))
+    shown = await spoken(settings, python("speak_binary.py"), *folders)
 
     assert shown["created"][0] == "datapunk.Outcome"
     assert shown["created"][1]["status"] == "Accepted"
