@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-.PHONY: help install install-checks up down demo test test-unit lint format bench docs clean
+.PHONY: help install install-checks up down demo test test-unit lint format specs bench docs clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ lint: install ## Style, types, import rules, dependencies, schemas
 format: install ## Format the code
 	@$(BIN)/ruff check --fix-only
 	@$(BIN)/ruff format
+
+specs: install-checks ## Check the models of the protocol, exhaustively, and that each known bug is found
+	@$(BIN)/python specs/check.py
 
 bench: install ## Measure the engine and the codec
 	@$(BIN)/pytest -m bench -s tests/bench

@@ -2,7 +2,8 @@
 # Installs what Datapunk needs on this machine, and only what is missing. Asks nothing; safe to run again.
 #
 #   ops/install.sh                 to run Datapunk
-#   ops/install.sh --with-checks   and what `make test` checks ops/ with: promtool, a compose parser
+#   ops/install.sh --with-checks   and what `make test` checks with: promtool, a compose parser, Spin,
+#                                  Node.js, Java and Maven (Go must be there)
 #   ops/install.sh --with-docs     and what `make docs` builds the documentation with
 #
 # Servers come from Debian's or Ubuntu's packages (or Homebrew's); none of them is started by the system: `datapunk
@@ -67,7 +68,14 @@ engine_answers() {
 have_rabbitmq() { [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || have rabbitmq-server; }
 have_redis() { have redis-server; }
 have_temporal() { have temporal || [[ -x $(go_bin)/temporal ]]; }
-have_promtool() { have promtool; }
+missing_checks() { # packages
+    have promtool || echo prometheus
+    have spin || echo spin
+    have gcc || echo gcc libc6-dev
+    { have node && have npm; } || echo nodejs npm
+    javac -version >/dev/null 2>&1 || echo default-jdk-headless
+    have mvn || echo maven
+}
 
 go_bin() {
     local place
@@ -118,7 +126,8 @@ install_servers() {
     fi
     have_rabbitmq || missing+=(rabbitmq-server)
     have_redis || missing+=(redis-server)
-    [[ $with_checks == no ]] || have_promtool || missing+=(prometheus)
+    # shellcheck disable=SC2207  # names of packages have no spaces
+    [[ $with_checks == no ]] || missing+=($(missing_checks))
     ((${#missing[@]} > 0)) || return 0
     have apt-get || fail "missing: ${missing[*]}. This is no Debian or Ubuntu: install them with your package manager."
     apt_install "${missing[@]}"
@@ -196,8 +205,10 @@ install_compose_parser() {
 }
 
 if engine_answers; then
-    if [[ $with_checks == yes ]] && ! have_promtool; then
-        if [[ $(uname) == Darwin ]]; then brew_install prometheus; else apt_install prometheus; fi
+    checks=$(missing_checks)
+    if [[ $with_checks == yes && -n $checks ]]; then
+        # shellcheck disable=SC2086  # several packages
+        if [[ $(uname) == Darwin ]]; then brew_install $checks; else apt_install $checks; fi
     fi
 else
     start_building_temporal

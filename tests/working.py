@@ -50,7 +50,7 @@ async def working(
 
 @asynccontextmanager
 async def worker_process(
-    settings: Settings, *, crash_at: str | None = None
+    settings: Settings, *, crash_at: str | None = None, main: str = "tests.worker_main"
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process that runs accounts; killed at the end if it's still there."""
     environment = {
@@ -61,7 +61,7 @@ async def worker_process(
     if crash_at is not None:
         environment["DATAPUNK_CRASH_AT"] = crash_at
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.worker_main", env=environment, stdout=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", main, env=environment, stdout=asyncio.subprocess.DEVNULL
     )
     try:
         yield process
