@@ -6,12 +6,24 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from typer.testing import CliRunner
+
+from datapunk.cli.main import app
 
 REPOSITORY = Path(__file__).parents[3]
+
+
+class Done(NamedTuple):
+    """What came of a command."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 class Workshop:
@@ -27,10 +39,17 @@ class Workshop:
         folders = ("commands", "events", "queries")
         return sum(len(list((self.home / "schemas" / "lake" / folder).glob("*.avsc"))) for folder in folders)
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`datapunk schemas …`."""
+    def run(self, *arguments: str) -> Done:
+        """`datapunk schemas …`, in this process."""
+        with chdir(self.home):
+            result = CliRunner().invoke(app, ["schemas", *arguments])
+        return Done(result.exit_code, result.stdout, result.stderr)
+
+    def run_alone(self, *arguments: str) -> Done:
+        """The same in a process of its own, which finds modules in the folder."""
         command = [sys.executable, "-m", "datapunk.cli.main", "schemas", *arguments]
-        return subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=60)
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def check(self) -> str:
         """What it complains of; nothing if all is well."""
@@ -190,4 +209,4 @@ def test_an_upcaster_of_an_installed_module_allows_what_resolution_can_not(works
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1\n")
     (installed / "entry_points.txt").write_text("[datapunk.modules]\nshop = shop:shop\n")
-    assert workshop.check() == ""
+    assert workshop.run_alone("check").stderr == ""
