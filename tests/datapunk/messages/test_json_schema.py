@@ -81,3 +81,8 @@ def test_a_fields_own_example_wins(names):
     field = {"name": "schema", "type": "string", "example": "the author's"}
     schema = {"type": "record", "name": "R", "namespace": "t", "fields": [field]}
     assert example(schema, names) == {"schema": "the author's"}
+
+
+def test_logical_types_that_stay_numbers_are_described_as_numbers() -> None:
+    nanos = {"type": "long", "logicalType": "timestamp-nanos"}
+    assert SchemaWriter(Names(), Form.PLAIN).of(nanos) == {"type": "integer", "format": "int64"}
