@@ -27,6 +27,7 @@ M = TypeVar("M")
 
 AVRO_JSON = "application/avro+json"
 AVRO_BINARY = "application/avro"
+MAX_REASON = 500  # characters
 
 PRELUDE = """
 from datetime import date, datetime, time
@@ -186,10 +187,9 @@ class Codec(Generic[M]):
             raise UndecodableMessage(f"{self.schema.name}: nested too deeply") from None
         if isinstance(error, UnicodeError):
             raise UndecodableMessage(f"{self.schema.name}: not valid UTF-8: {error}") from None
-        text = (
-            "cut off: the body ends before the record does" if isinstance(error, (EOFError, IndexError)) else str(error)
-        )
-        raise UndecodableMessage(f"{self.schema.name}: {text or repr(error)}") from None
+        if isinstance(error, (EOFError, IndexError)):
+            raise UndecodableMessage(f"{self.schema.name}: cut off: the body ends before the record does") from None
+        raise UndecodableMessage(f"{self.schema.name}: {_reason(error)}") from None
 
     def _refuse_field(self, wire: Any, fields: Any, error: BaseException, path: str = "$") -> NoReturn:
         raise UndecodableMessage(self._explain(wire, fields, error, path)) from None
@@ -209,8 +209,8 @@ class Codec(Generic[M]):
             try:
                 convert(record)
             except (*UNFIT, RecursionError) as at_field:
-                return f"{self.schema.name}: {at_field} - at `{path}.{name}`"
-        return f"{self.schema.name}: {error!r}"
+                return f"{self.schema.name}: {_reason(at_field)} - at `{path}.{name}`"
+        return f"{self.schema.name}: {_reason(error)}"
 
 
 @contextmanager
@@ -229,6 +229,12 @@ def _compiled(writer: SourceWriter) -> Generator[dict[str, Any]]:
         yield module.__dict__
     finally:
         del sys.modules[module.__name__]
+
+
+def _reason(error: BaseException) -> str:
+    """What an error says, without the middle if it quotes a large value: the place is at the end."""
+    text = str(error) or repr(error)
+    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON // 2]}…{text[-MAX_REASON // 2 :]}"
 
 
 def _function(call: str) -> str:

@@ -75,6 +75,12 @@ JSON_BODIES = {
         b'{"a":"B"}',
         "Invalid enum value 'B'",
     ),
+    "a huge symbol": (
+        codec_of({"type": "enum", "name": "E", "symbols": ["A"]}),
+        b'{"a":"' + b"x" * 1_000_000 + b'"}',
+        r"Invalid enum value.*at `\$.a`",
+    ),
+    "a huge field": (codec_of("int"), b'{"' + b"x" * 1_000_000 + b'":1}', "unknown field"),
     "no bytes": (codec_of("bytes"), '{"a":"\u0100"}'.encode(), r"latin-1.*at `\$.a`"),
     "bytes too few": (
         codec_of({"type": "fixed", "name": "F", "size": 2}),
