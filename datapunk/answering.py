@@ -19,7 +19,7 @@ from datapunk.projection import Asked, Projection, QueryHandler
 from datapunk.settings import Settings
 from datapunk.store.statements import statement
 
-POOL = 8  # connections for queries, a process and module
+POOL = 16  # connections, a process and module: as many as the query server has under way
 LOOK_FIRST_S, LOOK_MOST_S = 0.002, 0.05  # pauses between looks at a checkpoint
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from datapunk.actor import Actor, Rejected
+from datapunk.errors import OversizedMessage
 from datapunk.incoming import Address, Incoming, Refused
 from datapunk.messages.message import Event
 from datapunk.messages.outcome import Outcome, Status
@@ -19,6 +20,9 @@ from datapunk.store.events import EventData, InboxEntry
 from datapunk.telemetry import traces
 
 BINARY = "application/avro"
+# In JSON an event may be six times as long (bytes become \u00xx), and brokers take 128 MiB in one message: a larger
+# event would be stored and could never be published.
+MAX_EVENT_BYTES = 20 * 1024 * 1024
 
 
 class Spoiled(Exception):  # an instruction to the caller
@@ -105,7 +109,7 @@ class Decider:
         began_ns = time_ns() if traces.is_on() else 0
         try:
             events = actor.decide(incoming.command)
-            encoded = [self._registry.encode(event, BINARY) for event in events]
+            encoded = [self._encode(event) for event in events]
         except Rejected as rejection:
             try:
                 return self._reject(incoming, actor, rejection, decided)
@@ -150,6 +154,15 @@ class Decider:
             events=[str(event.id) for event in decided.events[len(decided.events) - len(events) :]],
         )
         return self._record(incoming, outcome, first if events else None, actor.version if events else None, decided)
+
+    def _encode(self, event: Event) -> bytes:
+        data = self._registry.encode(event, BINARY)
+        if len(data) > MAX_EVENT_BYTES:
+            raise OversizedMessage(
+                f"{event.message_type} has {len(data):,} bytes, and {MAX_EVENT_BYTES:,} are the limit; let the actor "
+                "reject what leads to so large an event, or emit several"
+            )
+        return data
 
     def _reject(self, incoming: Incoming, actor: Actor, rejection: Rejected, decided: Decided) -> Reply:
         outcome = Outcome(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from datapunk.broker.link import Link
 
 ANSWER_TIMEOUT_S = 30.0  # for declaring, consuming, cancelling
+TAKEN_BYTES = 32 * 1024 * 1024  # bodies in a batch
+HELD_BYTES = 64 * 1024 * 1024  # bodies that wait to be taken; prefetch counts messages, whatever their size
 
 
 class Delivery:
@@ -95,6 +97,7 @@ class Channel:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._waiters = 0
         self._deliveries: deque[Delivery] = deque()
+        self._held_bytes = 0
         self._arrival: asyncio.Future[None] | None = None
         self._answer: asyncio.Future[base.Frame] | None = None
         self._asking = asyncio.Lock()
@@ -196,7 +199,7 @@ class Channel:
         """The next deliveries, at least one.
 
         Waits for the first; then goes on for up to `wait_s` only while more keep arriving, so that a lone
-        message never waits.
+        message never waits. Of large messages it takes no more than `TAKEN_BYTES`, or one.
 
         Raises:
             BrokerError: if the channel is gone, once all that arrived before is taken.
@@ -209,11 +212,25 @@ class Channel:
             await self._arrival
         if 1 < len(waiting) < most:
             await self._gather(most, wait_s)
-        if len(waiting) <= most:
+        if len(waiting) <= most and self._held_bytes <= TAKEN_BYTES:
             taken = list(waiting)
             waiting.clear()
+            self._held_bytes = 0
         else:
-            taken = [waiting.popleft() for _ in range(most)]
+            taken = self._some(most)
+        if self._held_bytes < HELD_BYTES:
+            self._link.read_on(self.number)
+        return taken
+
+    def _some(self, most: int) -> list[Delivery]:
+        taken: list[Delivery] = []
+        size = 0
+        while self._deliveries and len(taken) < most:
+            size += len(self._deliveries[0].body)
+            if taken and size > TAKEN_BYTES:
+                break
+            taken.append(self._deliveries.popleft())
+            self._held_bytes -= len(taken[-1].body)
         return taken
 
     async def _gather(self, most: int, wait_s: float) -> None:
@@ -253,6 +270,9 @@ class Channel:
         """A message arrived."""
         self.last_delivery_tag = delivery.delivery_tag
         self._deliveries.append(delivery)
+        self._held_bytes += len(delivery.body)
+        if self._held_bytes > HELD_BYTES:
+            self._link.read_no_further(self.number)
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
 

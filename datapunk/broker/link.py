@@ -79,6 +79,7 @@ class Link(asyncio.Protocol):
         self._last_read = monotonic()
         self._beating: asyncio.Task[None] | None = None
         self._is_closing = False
+        self._full: set[int] = set()
 
     @classmethod
     async def open(cls, url: str, *, name: str = "datapunk", heartbeat_s: int = 30) -> Link:
@@ -150,6 +151,20 @@ class Link(asyncio.Protocol):
         """Send bytes."""
         if self._transport is not None and not self.closed.done():
             self._transport.write(data)
+
+    def read_no_further(self, channel: int) -> None:
+        """A channel holds all it should: leave the rest to the broker, which TCP then makes wait."""
+        if not self._full and self._transport is not None:
+            self._transport.pause_reading()
+        self._full.add(channel)
+
+    def read_on(self, channel: int) -> None:
+        """A channel has room again."""
+        if channel in self._full:
+            self._full.discard(channel)
+            if not self._full and self._transport is not None and not self.closed.done():
+                self._last_read = monotonic()
+                self._transport.resume_reading()
 
     def send(self, method: Any, channel: int) -> None:
         """Send one method."""
@@ -295,7 +310,7 @@ class Link(asyncio.Protocol):
         while True:
             await asyncio.sleep(interval_s / 2)
             self.write(HEARTBEAT_FRAME)
-            if monotonic() - self._last_read > 2 * interval_s:
+            if not self._full and monotonic() - self._last_read > 2 * interval_s:
                 self._end(ConnectionLost(f"{self.name}: the broker has been silent for {2 * interval_s} s"))
                 return
 

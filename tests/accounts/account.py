@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datapunk import Actor, Rejected, applies, handles
+from datapunk.deciding import MAX_EVENT_BYTES
 from tests.accounts.commands import Deposit, Misbehave, OpenAccount
 from tests.accounts.events import AccountOpened, Deposited, Misbehaved
 
@@ -34,6 +35,8 @@ class Account(Actor):
             raise ZeroDivisionError("as told")
         if command.how == "unencodable":
             return Deposited(cents="a lot", balance=0)  # type: ignore[arg-type]
+        if command.how == "huge":
+            return Misbehaved(how="x" * (MAX_EVENT_BYTES + 1))
         return Misbehaved(how=command.how)
 
     @applies(AccountOpened)

@@ -117,7 +117,7 @@ async def test_tenants_do_not_see_each_other(settings: Settings) -> None:
         assert answer == Balance(cents=7, deposits=1)
 
 
-@pytest.mark.parametrize("how", ["decide", "apply", "unencodable"])
+@pytest.mark.parametrize("how", ["decide", "apply", "unencodable", "huge"])
 async def test_a_failing_command_harms_nobody_else_in_its_batch(
     settings: Settings, registry: Registry, how: str
 ) -> None:

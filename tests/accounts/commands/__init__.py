@@ -25,7 +25,7 @@ class Misbehave(Command, frozen=True, kw_only=True):
     """Make the actor fail.
 
     Attributes:
-        how: decide, apply, unencodable or unstorable.
+        how: decide, apply, unencodable, unstorable or huge.
     """
 
     message_type: ClassVar[str] = "accounts.Misbehave"

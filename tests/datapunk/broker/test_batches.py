@@ -8,11 +8,13 @@ import random
 import pytest
 from pamqp import commands as amqp
 
+from datapunk.broker.channel import HELD_BYTES, TAKEN_BYTES
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.errors import BrokerError, ConnectionLost, PublishRefused
 from tests.datapunk.broker.conftest import OpenLink, queue_of, take
 from tests.management import Management
+from tests.working import eventually
 
 
 @pytest.mark.parametrize("size", [0, 1, 131_063, 131_064, 131_065, 5_000_000])
@@ -81,6 +83,30 @@ async def test_no_more_is_delivered_than_the_prefetch_until_something_is_acknowl
     assert channel.last_delivery_tag == 3
     channel.settle(first)
     assert [delivery.body for delivery in await more] == [b"3", b"4"]
+
+
+async def test_large_messages_are_held_back_at_the_broker_and_come_in_small_batches(open_link: OpenLink) -> None:
+    link, reading = await open_link(), await open_link()
+    sending = await link.channel(confirms=True)
+    await queue_of(sending)
+    size, count = 12 * 1024 * 1024, 10
+    for number in range(count):
+        sending.publish("", "queue", Properties(message_id=str(number)), bytes(size))
+        await sending.confirmed(sending.flush())
+    channel = await reading.channel(prefetch=1000)
+    await channel.consume("queue", "c")
+
+    async def is_full() -> bool:
+        return channel.last_delivery_tag * size > HELD_BYTES
+
+    await eventually(is_full, "as much as is held")
+    assert channel.last_delivery_tag == HELD_BYTES // size + 1
+    came: list[str] = []
+    while len(came) < count:
+        batch = await channel.take(1000, 0.0)
+        assert sum(len(delivery.body) for delivery in batch) <= TAKEN_BYTES
+        came += [delivery.properties.message_id or "" for delivery in batch]
+    assert came == [str(number) for number in range(count)]
 
 
 async def test_after_cancelling_all_that_was_delivered_can_be_taken_and_the_rest_is_left(link: Link) -> None:
