@@ -19,7 +19,9 @@
 #define BREAKS 2
 #endif
 #define COPIES (COMMANDS + AGAIN)
+#ifndef IN_FLIGHT
 #define IN_FLIGHT 2 /* batches published and not yet confirmed; the engine has 4 */
+#endif
 
 #ifdef AS_BUILT /* what holds even without the remedies: see docs/explanation/model.md */
 #define UNFENCED
