@@ -78,7 +78,7 @@ class Postgres(Part):
         programs = _programs()
         account = unprivileged_account()
         home = self.home.absolute()
-        home.mkdir(parents=True, exist_ok=True)
+        home.resolve().mkdir(parents=True, exist_ok=True)  # it may be a link to a place that was removed
         if account is not None:
             programs, home = _reachable(programs, home, account)
             account.take(home)
@@ -154,12 +154,17 @@ def _reachable(programs: Path, home: Path, account: Account) -> tuple[Path, Path
     """
     if not account.can_reach(programs / "postgres"):
         version = _run(programs / "postgres", "--version").rpartition(")")[2].strip().split()[-1]
+        package = programs.parents[1]
         copied = SHARED_HOME / f"postgresql-{version}"
         if not copied.exists():
             partial = copied.with_name(f"{copied.name}.{os.getpid()}")
-            shutil.copytree(programs.parent, partial)
+            shutil.copytree(programs.parent, partial / package.name / programs.parent.name)
+            # The wheel's own libraries, where the programs look for them: beside the package.
+            libraries = package.with_name(f"{package.name}.libs")
+            if libraries.exists():
+                shutil.copytree(libraries, partial / libraries.name)
             partial.rename(copied)
-        programs = copied / "bin"
+        programs = copied / package.name / programs.parent.name / "bin"
     if home.is_symlink() or not account.can_reach(home):
         if not home.is_symlink():
             place = SHARED_HOME / hashlib.sha256(str(home).encode()).hexdigest()[:16]
