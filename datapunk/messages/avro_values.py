@@ -6,6 +6,7 @@ Each function raises ValueError (or a subclass) for a value that the type can't 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -14,7 +15,7 @@ from uuid import UUID
 
 INT = (-(2**31), 2**31 - 1)
 LONG = (-(2**63), 2**63 - 1)
-FLOAT_MAX = 3.4028234663852886e38  # largest finite single
+SINGLE = struct.Struct("<f")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LOCAL_EPOCH = datetime(1970, 1, 1)  # local timestamps have no zone
 MILLISECOND, MICROSECOND = timedelta(milliseconds=1), timedelta(microseconds=1)
@@ -43,11 +44,11 @@ def to_double(value: Any) -> float:
 
 
 def to_float(value: Any) -> float:
-    """A finite `float`, in single precision."""
-    number = to_double(value)
-    if abs(number) > FLOAT_MAX:
-        raise ValueError(f"{value!r} is too large for a float")
-    return number
+    """A finite `float`: the nearest number in single precision, which is what binary has of it."""
+    try:
+        return SINGLE.unpack(SINGLE.pack(to_double(value)))[0]
+    except OverflowError:
+        raise ValueError(f"{value!r} is too large for a float") from None
 
 
 def to_string(value: Any) -> str:

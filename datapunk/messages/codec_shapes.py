@@ -124,20 +124,20 @@ def _read_real(letter: str, size: int) -> Statements:
     ]
 
 
-def _real(tag: str, hint: str, letter: str, size: int) -> Shape:
+def _real(tag: str, letter: str, size: int, from_wire: Convert = same) -> Shape:
     return Shape(
         tag,
-        hint,
+        "float",
         "type(v) in (int, float)",
         _read_real(letter, size),
         lambda expression: [f"o(pack_{letter}(to_{tag}({expression})))"],
-        to_wire=call(f"to_{tag}"),
+        from_wire,
+        call(f"to_{tag}"),
     )
 
 
 INT_HINT = "Annotated[int, Meta(ge=-2147483648, le=2147483647)]"
 LONG_HINT = "Annotated[int, Meta(ge=-9223372036854775808, le=9223372036854775807)]"
-FLOAT_HINT = "Annotated[float, Meta(ge=-3.4028234663852886e38, le=3.4028234663852886e38)]"
 
 PLAIN = {
     "null": Shape(
@@ -167,8 +167,9 @@ PLAIN = {
         lambda e: [f"o(long_bytes(to_long({e})))"],
         to_wire=call("to_long"),
     ),
-    "float": _real("float", FLOAT_HINT, "f", 4),
-    "double": _real("double", "float", "d", 8),
+    # JSON may have more digits, or fewer, than the float that is meant: Java writes the largest as 3.4028235E38.
+    "float": _real("float", "f", 4, call("to_float")),
+    "double": _real("double", "d", 8),
     "string": Shape("string", "str", "isinstance(v, str)", read_text, write_text, to_wire=call("to_string")),
     "bytes": Shape(
         "bytes",

@@ -8,6 +8,7 @@ from typing import Any
 
 import fastavro
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from datapunk.messages.codec import Codec, codec_of_text
 from tests.datapunk.messages.schemas_and_values import plain, schemas_with_values
@@ -55,6 +56,13 @@ def test_avro_binary_is_fastavros_both_ways(drawn: tuple[dict[str, Any], Any]) -
     assert read_binary(binary, codec) == plain(message)
     assert codec.decode_binary(binary) == message
     assert codec.decode_binary(write_binary(read_binary(binary, codec, tagged=True), codec)) == message
+
+
+@given(st.floats(-3.4e38, 3.4e38))
+def test_a_float_with_any_digits_in_json_is_the_one_that_binary_has(number: float) -> None:
+    codec = codec_of_text('{"type":"record","name":"R","fields":[{"name":"a","type":"float"}]}')
+    message = codec.decode_json(json.dumps({"a": number}).encode())
+    assert codec.decode_binary(codec.encode_binary(message)) == message
 
 
 def codec_of(definition: dict[str, Any]) -> Codec[Any]:
