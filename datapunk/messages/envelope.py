@@ -141,6 +141,11 @@ def cloud_event(id: str, source: str, type: str, at: datetime, subject: str, sch
         "cloudEvents:type": type,
         "cloudEvents:time": at.isoformat(),
         "cloudEvents:subject": subject,
-        "cloudEvents:dataschema": f"/v1/schemas/{schema}",
+        "cloudEvents:dataschema": schema_uri(schema),
         "schema": schema,
     }
+
+
+def schema_uri(fingerprint: str) -> str:
+    """The name of a schema in `dataschema`, which takes no relative reference (CloudEvents 1.0.2)."""
+    return f"urn:datapunk:schema:{fingerprint}"

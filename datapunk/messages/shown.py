@@ -8,6 +8,7 @@ import msgspec
 
 from datapunk.errors import MessageError
 from datapunk.messages.catalogue import Catalogue, Kind
+from datapunk.messages.envelope import schema_uri
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
 from datapunk.store.events import RecordedEvent
@@ -40,16 +41,14 @@ def outcome_values(outcome: Outcome) -> dict[str, Any]:
 
 def cloud_event(event: RecordedEvent, registry: Registry, catalogue: Catalogue) -> bytes:
     """An event as CloudEvents 1.0 in JSON, its content as plain JSON; what can't be read goes as base64."""
-    module, _, rest = event.stream.partition(".")
-    kind, _, actor_id = rest.partition("/")
     fields: dict[str, Any] = {
         "specversion": "1.0",
         "id": str(event.id),
-        "source": f"/{module}/{kind}",
-        "subject": actor_id,
+        "source": f"/{event.stream.partition('.')[0]}",
+        "subject": event.stream,
         "type": event.type,
         "time": event.at.isoformat(),
-        "dataschema": f"/v1/schemas/{event.schema}",
+        "dataschema": schema_uri(event.schema),
         "position": event.position,
         "version": event.version,
         "tenant": event.tenant,

@@ -41,8 +41,8 @@ async def test_read_as_json_is_a_cloud_event_a_line(datapunk: CommandLine, conne
     events = parsed((await datapunk("events", "read", "--json", "--after", "1", "--limit", "1")).out)
     wanted = {
         "specversion": "1.0",
-        "source": "/accounts/account",
-        "subject": "a",
+        "source": "/accounts",
+        "subject": "accounts.account/a",
         "type": "accounts.Deposited",
         "position": 2,
         "data": {"cents": 1, "balance": 2},
@@ -72,7 +72,7 @@ async def test_stream_shows_one_actor_from_a_version_on(
     for account in ("a", "b"):
         await append(connection, deposits(3, account=account))
     events = parsed((await datapunk("events", "stream", "accounts.account/b", "--from", "2", "--json")).out)
-    assert [(event["subject"], event["version"]) for event in events] == [("b", 2), ("b", 3)]
+    assert [(event["subject"], event["version"]) for event in events] == [("accounts.account/b", 2), ("accounts.account/b", 3)]
 
 
 async def test_a_stream_of_another_tenant_is_another_stream(

@@ -38,8 +38,8 @@ async def test_an_event_is_heard_live_as_a_cloud_event(http: httpx.AsyncClient) 
     expected = {
         "specversion": "1.0",
         "type": "accounts.Deposited",
-        "source": "/accounts/account",
-        "subject": "a",
+        "source": "/accounts",
+        "subject": "accounts.account/a",
         "position": position,
         "version": 1,
         "tenant": "default",
