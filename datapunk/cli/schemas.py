@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
+from datapunk.cli.messaging import open_session
 from datapunk.errors import ConfigurationError, SchemaError, UnknownMessageType
+from datapunk.http.asyncapi import asyncapi_document
 from datapunk.messages.evolution import violations
 from datapunk.messages.generate import FOLDERS, generate, generate_single
 from datapunk.messages.released import release, released_versions
@@ -137,6 +140,14 @@ def show(
             Console().print(Syntax(schema.text, "json", background_color="default"))
             return
     raise UnknownMessageType(f"{root} has no message {type!r}; see: datapunk schemas list")
+
+
+@app.command("asyncapi")
+def write_asyncapi() -> None:
+    """Print the AsyncAPI 3 document of all installed modules; it needs no server."""
+    session = open_session()
+    document = asyncapi_document(session.registry, session.catalogue, session.settings.broker_url)
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 @app.command("release")

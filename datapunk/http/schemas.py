@@ -1,4 +1,4 @@
-"""The schemas that are in use, by fingerprint."""
+"""The schemas that are in use, by fingerprint, and what is sent with them over the broker."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, Response
 
+from datapunk.http.asyncapi import asyncapi_document
 from datapunk.http.bodies import json_response
 from datapunk.http.facade import TheFacade
 from datapunk.http.problems import Problem
@@ -35,6 +36,12 @@ async def get_schema(fingerprint: str, facade: TheFacade) -> Response:
     if row is None:
         raise Problem(404, "unknown_schema", f"no schema has the fingerprint {fingerprint[:100]!r}")
     return _response(str(row[0]).encode(), fingerprint)
+
+
+@router.get("/asyncapi.json", include_in_schema=False)
+async def get_asyncapi(facade: TheFacade) -> Response:
+    """The AsyncAPI document, as `/openapi.json` is the OpenAPI document."""
+    return json_response(asyncapi_document(facade.registry, facade.catalogue, facade.settings.broker_url))
 
 
 def _response(text: bytes, fingerprint: str) -> Response:
