@@ -34,7 +34,7 @@ class Language:
     start: Sequence[str]
 
 
-NODE = "Node.js 20 or later with npm (Debian: apt install nodejs npm)"
+NODE = "Node.js 18 or later with npm (Debian: apt install nodejs npm)"
 JAVA = "a JDK, 17 or later, and Maven (Debian: apt install default-jdk-headless maven)"
 GO = "Go 1.21 or later (https://go.dev/dl)"
 

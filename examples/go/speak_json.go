@@ -118,8 +118,10 @@ func (p *platform) speak(exchange, messageType string, message any, sent amqp.Pu
 	if err != nil {
 		return amqp.Delivery{}, err
 	}
-	if safe, err := confirm.WaitContext(ctx); err != nil || !safe {
-		return amqp.Delivery{}, fmt.Errorf("%s %s: not confirmed: %w", messageType, sent.MessageId, err)
+	if isSafe, err := confirm.WaitContext(ctx); err != nil {
+		return amqp.Delivery{}, err
+	} else if !isSafe {
+		return amqp.Delivery{}, fmt.Errorf("the broker refused %s %s", messageType, sent.MessageId)
 	}
 	for {
 		reply, err := next(ctx, p.replies)

@@ -3,7 +3,6 @@
 // Usage: node speak_json.js AMQP_URL
 
 import { randomUUID } from "node:crypto";
-import { crc32 } from "node:zlib";
 import amqp from "amqplib";
 
 const PATIENCE_MS = 30_000; // for a reply or an event
@@ -129,6 +128,16 @@ class Platform {
 /** Where the records of a station go: as lake.AppendRecords says. */
 function partitionOf(station) {
   return crc32(station) % PARTITIONS;
+}
+
+/** CRC-32 of a text in UTF-8. (Node.js 22 has it in `node:zlib`.) */
+function crc32(text) {
+  let sum = ~0;
+  for (const byte of Buffer.from(text)) {
+    sum ^= byte;
+    for (let bit = 0; bit < 8; bit++) sum = (sum >>> 1) ^ (sum & 1 ? 0xedb88320 : 0);
+  }
+  return ~sum >>> 0;
 }
 
 function show(step, result) {

@@ -25,7 +25,12 @@ async def spoken(settings: Settings, command: Sequence[str], *arguments: str) ->
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+        try:
+            out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
     assert process.returncode == 0, err.decode()
     return {line["step"]: line["result"] for line in map(json.loads, out.splitlines())}
 

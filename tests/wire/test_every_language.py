@@ -19,3 +19,12 @@ LANGUAGES = {
 @pytest.mark.parametrize(("name", "language"), LANGUAGES.items(), ids=LANGUAGES)
 async def test_commands_events_and_a_query(settings: Settings, name: str, language: Language) -> None:
     check_conversation(await spoken(settings, built(ROOT / "examples" / name, language)))
+
+
+@pytest.mark.parametrize(("name", "language"), LANGUAGES.items(), ids=LANGUAGES)
+def test_a_missing_program_is_named_with_what_to_install(
+    name: str, language: Language, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(pytest.fail.Exception, match=r"isn't on this machine: install .+\("):
+        built(ROOT / "examples" / name, language)
