@@ -120,6 +120,12 @@ def test_we_read_arrays_and_maps_that_java_writes_in_blocks_with_their_sizes() -
 
 
 @first_time
+def test_java_gives_schemas_the_same_fingerprints() -> None:
+    theirs = {vector.name: results("java")[vector.name].get("fingerprint") for vector in VECTORS}
+    assert theirs == {vector.name: vector.codec.schema.fingerprint for vector in VECTORS}
+
+
+@first_time
 def test_java_writes_the_same_bytes_for_what_a_logical_type_means() -> None:
     theirs = {name: result["meant"] for name, result in results("java").items() if "meant" in result}
     assert theirs == {vector.name: vector.binary.hex() for vector in VECTORS if vector.means is not NOTHING}

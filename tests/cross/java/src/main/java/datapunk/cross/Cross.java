@@ -9,6 +9,7 @@ import java.io.File;
 import java.io.IOException;
 import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
+import java.security.NoSuchAlgorithmException;
 import java.time.Instant;
 import java.time.LocalDate;
 import java.time.LocalDateTime;
@@ -19,6 +20,7 @@ import java.util.UUID;
 import org.apache.avro.Conversion;
 import org.apache.avro.Conversions;
 import org.apache.avro.Schema;
+import org.apache.avro.SchemaNormalization;
 import org.apache.avro.data.TimeConversions;
 import org.apache.avro.generic.GenericData;
 import org.apache.avro.generic.GenericDatumReader;
@@ -98,6 +100,7 @@ public final class Cross {
 
   private static void value(JsonNode vector, ObjectNode result) throws IOException {
     Schema schema = new Schema.Parser().parse(vector.get("schema").textValue());
+    result.put("fingerprint", fingerprint(schema));
     GenericRecord fromJson = read(PLAIN, schema, schema, json(schema, vector));
     GenericRecord fromBinary = read(PLAIN, schema, schema, binary(vector));
     if (!fromJson.equals(fromBinary)) {
@@ -143,6 +146,14 @@ public final class Cross {
       result.put("wrong", "in JSON " + fromJson + ", in binary " + fromBinary);
     }
     result.put("json", new String(write(PLAIN, fromBinary, AS_JSON), StandardCharsets.UTF_8));
+  }
+
+  private static String fingerprint(Schema schema) {
+    try {
+      return HexFormat.of().formatHex(SchemaNormalization.parsingFingerprint("CRC-64-AVRO", schema));
+    } catch (NoSuchAlgorithmException impossible) {
+      throw new IllegalStateException(impossible);
+    }
   }
 
   private static Decoder json(Schema schema, JsonNode vector) throws IOException {
