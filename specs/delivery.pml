@@ -4,8 +4,8 @@
    one begins with recovery); the connection breaks during a commit, which takes effect all the same, even later;
    bytes written before a break arrive after it, or never; a client sends a command twice.
 
-   Follows datapunk/shard.py, settling.py, announcing.py and store/append.py. One actor, one event a command:
-   commands are numbered as they are sent, events by version. A set of either is a mask of bits. */
+   Follows datapunk/shard.py, settling.py, announcing.py, store/append.py and store/leases.py. One actor, one event a
+   command: commands are numbered as they are sent, events by version. A set of either is a mask of bits. */
 
 #include "promises.pml"
 
@@ -23,7 +23,7 @@
 #define IN_FLIGHT 2 /* batches published and not yet confirmed; the engine has 4 */
 #endif
 
-#ifdef AS_BUILT /* what holds even without the remedies: see docs/explanation/model.md */
+#ifdef ONCE_EVEN_UNFENCED /* what inbox and versions see to by themselves, whatever becomes of leases */
 #define UNFENCED
 #endif
 
@@ -247,7 +247,7 @@ inline arrive(which) {
         outlet[which]?v;
         if
         :: !HAS(seen, v) ->
-#ifndef AS_BUILT
+#ifndef ONCE_EVEN_UNFENCED
             HOLDS(published_in_order, v == last_seen + 1);
 #endif
             seen = seen | BIT(v);
@@ -262,7 +262,7 @@ inline settle() {
     d_step {
         acknowledged < acknowledging ->
         for (i : acknowledged .. acknowledging - 1) {
-#ifdef AS_BUILT
+#ifdef ONCE_EVEN_UNFENCED
             HOLDS(takes_effect_once, event_of[copy[i]] > 0)
 #else
             HOLDS(published_before_acknowledged, event_of[copy[i]] > 0 && HAS(seen, event_of[copy[i]]))

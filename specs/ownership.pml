@@ -4,7 +4,7 @@
    lease. It may have been frozen, though, and go on where it stood. The broker lets one consumer at a time have the
    queue (single active consumer); a cancelled or closed consumer makes room for the next.
 
-   Follows datapunk/membership.py, shard.py (_take_over, _give_back), settling.py, and the broker's quorum queues.
+   Follows datapunk/membership.py, shard.py (_take_over, _give_back), settling.py, store/leases.py, and quorum queues.
    A process handles one batch at a time here; how batches overlap is in delivery.pml. One actor, one event a
    command: commands are numbered as they are sent, events by version. A set of either is a mask of bits. */
 
@@ -25,9 +25,9 @@
 #define NOBODY 2
 
 #ifdef NO_OPTIMISTIC_CONCURRENCY
-#define AS_BUILT
+#define ONCE_EVEN_UNFENCED
 #endif
-#ifdef AS_BUILT /* what holds even without the remedies: see docs/explanation/model.md */
+#ifdef ONCE_EVEN_UNFENCED /* what inbox and versions see to by themselves, whatever becomes of leases */
 #define CANCELLED_FIRST
 #define UNFENCED
 #endif
@@ -132,7 +132,7 @@ inline close(me) { /* one step for the broker: the consumer ends, and what it he
 inline announce(event) {
     if
     :: !HAS(seen, event) ->
-#ifndef AS_BUILT
+#ifndef ONCE_EVEN_UNFENCED
         HOLDS(published_in_order, event == last_seen + 1);
 #endif
         seen = seen | BIT(event);
@@ -302,7 +302,7 @@ inline commit(me) {
                 if
                 :: HAS(fresh[me], i) ->
                     HOLDS(takes_effect_once, event_of[i] == 0);
-#ifndef AS_BUILT
+#ifndef ONCE_EVEN_UNFENCED
                     HOLDS(takes_effect_in_order, i == caused_by[version] + 1);
 #endif
                     version++;
@@ -340,7 +340,7 @@ inline acknowledge(me) {
             for (i : 1 .. COMMANDS) {
                 if
                 :: HAS(hand[me], i) ->
-#ifdef AS_BUILT
+#ifdef ONCE_EVEN_UNFENCED
                     HOLDS(takes_effect_once, event_of[i] > 0);
 #else
                     HOLDS(published_before_acknowledged, event_of[i] > 0 && HAS(seen, event_of[i]));
