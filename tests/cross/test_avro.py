@@ -11,7 +11,9 @@ import pytest
 
 from datapunk.errors import UndecodableMessage
 from tests.building import built, java, node
-from tests.cross.vectors import FILE, NOTHING, RESOLUTIONS, VECTORS, Resolution, Vector, text
+from tests.cross.resolutions import RESOLUTIONS, Resolution
+from tests.cross.values import NOTHING, VECTORS, Vector
+from tests.cross.vectors import FILE, text
 
 FOLDER = Path(__file__).parent
 LANGUAGES = {"java": java("target/cross.jar"), "node": node("cross.js")}

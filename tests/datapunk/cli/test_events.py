@@ -72,7 +72,8 @@ async def test_stream_shows_one_actor_from_a_version_on(
     for account in ("a", "b"):
         await append(connection, deposits(3, account=account))
     events = parsed((await datapunk("events", "stream", "accounts.account/b", "--from", "2", "--json")).out)
-    assert [(event["subject"], event["version"]) for event in events] == [("accounts.account/b", 2), ("accounts.account/b", 3)]
+    assert {event["subject"] for event in events} == {"accounts.account/b"}
+    assert [event["version"] for event in events] == [2, 3]
 
 
 async def test_a_stream_of_another_tenant_is_another_stream(
