@@ -134,12 +134,27 @@ async def active(conn: Rows, projection: Projection) -> Generation:
     name = projection.full_name()
     async with conn.transaction():
         await conn.execute(statement("insert_projection"), {"projection": name, "module": projection.module})
-        cursor = await conn.execute(statement("lock_projection"), {"projection": name})
-        row = await cursor.fetchone()
-        assert row is not None  # it was inserted above, and rows are never deleted
-        if row[0] is not None:
-            return Generation(projection, row[0], projection.schema(), row[1], row[2])
+        serving = await _locked(conn, projection)
+        if serving is not None:
+            return serving
         first = Generation(projection, 1, projection.schema(), 0, projection.version)
         await first.create(conn)
         await conn.execute(statement("set_active_generation"), {"projection": name, "generation": 1})
         return first
+
+
+async def locked(conn: Rows, projection: Projection) -> Generation:
+    """The generation that serves reads, which stands still until the caller's transaction ends."""
+    serving = await _locked(conn, projection)
+    assert serving is not None  # whoever locks it has seen it before, and there's always one from then on
+    return serving
+
+
+async def _locked(conn: Rows, projection: Projection) -> Generation | None:
+    name = projection.full_name()
+    await conn.execute(statement("lock_projection"), {"projection": name})
+    # A statement of its own: one that waits for a lock has read the other tables' rows before.
+    cursor = await conn.execute(statement("query_active_generation"), {"projection": name})
+    row = await cursor.fetchone()
+    assert row is not None  # `active` inserted it, and rows are never deleted
+    return None if row[0] is None else Generation(projection, row[0], projection.schema(), row[1], row[2])

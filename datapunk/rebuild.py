@@ -16,7 +16,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from datapunk.errors import DatapunkError, ProjectionFailed, RebuildUnderWay
-from datapunk.generation import Generation, active
+from datapunk.generation import Generation, active, locked
 from datapunk.messages.registry import Registry
 from datapunk.projection import Projection
 from datapunk.settings import Settings
@@ -132,13 +132,11 @@ async def _switch(conn: AsyncConnection[Any], registry: Registry, building: Gene
     name, serving = projection.full_name(), projection.schema()
     async with conn.transaction():
         # The projector's transactions share a lock on this row and so wait; its checkpoint stands still.
-        cursor = await conn.execute(statement("lock_projection"), {"projection": name})
-        row = await cursor.fetchone()
-        assert row is not None  # `active` made it
+        reached_by_old = (await locked(conn, projection)).position
         types = [event.message_type for event in projection.handlers]
-        target = max(row[1], await safe_position(conn))  # no more than that: the end goes on moving under load
+        target = max(reached_by_old, await safe_position(conn))  # no more: the end goes on moving under load
         while building.position < target:
-            events, reached = await read_all(conn, building.position, batch, types=types)
+            events, reached = await read_all(conn, building.position, batch, types=types, until=target)
             await building.move(conn, reached)
             await building.write(conn, registry, events)
             building = replace(building, position=reached)

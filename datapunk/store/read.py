@@ -33,7 +33,12 @@ async def read_stream(
 
 
 async def read_all(
-    conn: AsyncConnection[Any], after: int, limit: int, *, types: Sequence[str] | None = None
+    conn: AsyncConnection[Any],
+    after: int,
+    limit: int,
+    *,
+    types: Sequence[str] | None = None,
+    until: int | None = None,
 ) -> tuple[list[RecordedEvent], int]:
     """Events of all streams by position.
 
@@ -42,11 +47,13 @@ async def read_all(
         after: the position read so far.
         limit: most events; fewer come where they'd have more than `MAX_BYTES`.
         types: only these message types.
+        until: read no further than here, which somebody has read up to before; by default to the safe position,
+            which may be lower for a moment (a writer may hold a bound that is older than what it writes).
 
     Returns:
         The events, and the position up to which everything has been seen.
     """
-    safe = await safe_position(conn)
+    safe = await safe_position(conn) if until is None else until
     if safe <= after:
         return [], after
     async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
