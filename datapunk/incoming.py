@@ -9,7 +9,7 @@ from hashlib import blake2b
 from uuid import UUID
 
 from datapunk.actor import Actor
-from datapunk.broker.channel import Delivery
+from datapunk.broker.deliveries import Delivery
 from datapunk.errors import MessageError, OversizedMessage, UnknownMessageType
 from datapunk.messages.envelope import Envelope, read_envelope
 from datapunk.messages.message import Command

@@ -61,8 +61,8 @@ class Membership:
 
     def __init__(self, settings: Settings, group: str, items: Collection[str]) -> None:
         self.id: UUID = uuid4()
+        self.group = group
         self._settings = settings
-        self._group = group
         self._items = sorted(items)
         self._owned: set[str] = set()
         self._asked: set[str] = set()
@@ -77,7 +77,7 @@ class Membership:
         self._last_beat = monotonic()
         async with self._database:
             await self._join()
-        self._beating = asyncio.create_task(self._beat_for_ever(), name=f"beat {self._group}")
+        self._beating = asyncio.create_task(self._beat_for_ever(), name=f"beat {self.group}")
         return self
 
     async def __aexit__(
@@ -105,7 +105,7 @@ class Membership:
         try:
             await self._bounded(self._release(item), self._settings.member_timeout_s)
         except _AWAY as error:  # the next heartbeat that gets through gives it back
-            log.warning("release_failed", group=self._group, item=item, detail=str(error))
+            log.warning("release_failed", group=self.group, item=item, detail=str(error))
         finally:
             self._owned.discard(item)
             self._asked.discard(item)
@@ -121,7 +121,7 @@ class Membership:
         try:
             await self._bounded(self._leave(), self._settings.member_timeout_s)
         except _AWAY as error:  # it lapses with our silence
-            log.warning("leave_failed", group=self._group, detail=str(error))
+            log.warning("leave_failed", group=self.group, detail=str(error))
         await self._drop_connection()
 
     async def _beat_for_ever(self) -> None:
@@ -129,7 +129,7 @@ class Membership:
             try:
                 await self._bounded(self._beat(), self._patience())
             except _AWAY as error:
-                log.warning("beat_failed", group=self._group, detail=str(error))
+                log.warning("beat_failed", group=self.group, detail=str(error))
                 await self._drop_connection()
                 silence = monotonic() - self._last_beat
                 # The next heartbeat would come too late to be sure.
@@ -230,4 +230,4 @@ class Membership:
             self._conn = None
 
     def _named(self, **more: Any) -> dict[str, Any]:
-        return {"id": self.id, "group": self._group, "timeout_s": self._settings.member_timeout_s, **more}
+        return {"id": self.id, "group": self.group, "timeout_s": self._settings.member_timeout_s, **more}

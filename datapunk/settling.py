@@ -7,7 +7,7 @@ one never suffers from another one in its batch.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import perf_counter, time_ns
@@ -25,6 +25,7 @@ from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
 from datapunk.store.append import AppendBatch, append
 from datapunk.store.inbox import lookup_many
+from datapunk.store.leases import Fence
 from datapunk.telemetry import metrics, traces
 from datapunk.telemetry.logs import get_logger
 
@@ -62,6 +63,7 @@ class Settler:
     Args:
         connect: opens a connection to Postgres.
         shard_of: which shard an incoming command came from.
+        fence_of: the leases of some shards, under which their commands are decided.
         owner: this process, as the outbox names it.
         at: told where the engine is; tests kill the process there.
     """
@@ -74,6 +76,7 @@ class Settler:
         *,
         connect: Callable[[], Awaitable[AsyncConnection[Any]]],
         shard_of: Callable[[Incoming], int],
+        fence_of: Callable[[Collection[object]], Fence],
         owner: UUID,
         at: Callable[[str], None],
     ) -> None:
@@ -84,6 +87,7 @@ class Settler:
         self._connect = connect
         self._connection: AsyncConnection[Any] | None = None
         self._shard_of = shard_of
+        self._fence_of = fence_of
         self._owner = owner
         self._at = at
         self.confirmed: list[int] = []
@@ -99,7 +103,7 @@ class Settler:
 
         Raises:
             CommitUncertain: if the connection broke during a commit; raised once the database is back.
-            OwnershipLost: if these streams keep being written by somebody else.
+            OwnershipLost: if a shard is somebody else's, or these streams keep being written by others.
         """
         settled = [Committed(Decided(refused=list(refused)))] if refused else []
         if commands:
@@ -163,8 +167,11 @@ class Settler:
         decided = self._decider.decide(commands, known, actors)
         decided_at = perf_counter()
         committed = Committed(decided)
+        fence = self._fence_of({self._shard_of(incoming) for incoming in commands})
         if decided.inbox:
-            await self._commit(conn, committed, actors, before)
+            await self._commit(conn, committed, actors, before, fence)
+        else:
+            await fence.check(conn)  # what another owner knows of isn't ours to acknowledge
         self._cache.put_back(actors)
         self._load_time.observe(loaded - start)
         self._decide_time.observe(decided_at - loaded)
@@ -177,6 +184,7 @@ class Settler:
         committed: Committed,
         actors: dict[Address, Any],
         before: dict[Address, int],
+        fence: Fence,
     ) -> None:
         decided = committed.decided
         shards = [self._shard_of(source) for source in decided.sources]
@@ -194,6 +202,7 @@ class Settler:
                 owner=self._owner,
                 shards=shards,
                 confirmed=clearing,
+                fence=fence,
             ),
         )
         self._is_committing = False

@@ -21,9 +21,11 @@ from psycopg import AsyncConnection
 
 from datapunk.actor_cache import ActorCache
 from datapunk.announcing import Announcer
-from datapunk.broker.channel import Channel, Delivery
+from datapunk.broker.channel import Channel
 from datapunk.broker.dead_letter import count_unreadable
+from datapunk.broker.deliveries import Deliveries, Delivery, settle
 from datapunk.broker.link import Link
+from datapunk.broker.topology import command_queue
 from datapunk.errors import BrokerError, OwnershipLost
 from datapunk.incoming import Incoming, Intake, Refused
 from datapunk.membership import Membership
@@ -33,6 +35,7 @@ from datapunk.observing import BatchObserver, ShardGauges, Stopwatch
 from datapunk.settings import Settings
 from datapunk.settling import Committed, CommitUncertain, Settler
 from datapunk.store.connection import connect
+from datapunk.store.leases import Fence
 from datapunk.store.outbox import delete as delete_outbox
 from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
@@ -92,7 +95,6 @@ class ShardEngine:
         )
         self._announcer = Announcer(module, registry)
         self._owned: set[int] = set()
-        self._settled_tag = 0
         self._settled = asyncio.Event()
         self._observer = BatchObserver(module)
         self._gauges = ShardGauges(module)
@@ -118,21 +120,21 @@ class ShardEngine:
         """From connecting and recovering to the first thing that breaks."""
         self._cache.clear()
         self._owned.clear()
-        self._settled_tag = 0
         async with AsyncExitStack() as stack:
             consuming = await Link.open(self._settings.broker_url, name=f"{self._module.name}.consume")
             stack.push_async_callback(consuming.close)
             publishing = await Link.open(self._settings.broker_url, name=f"{self._module.name}.publish")
             stack.push_async_callback(publishing.close)
-            intake = await consuming.channel(prefetch=self._settings.prefetch)
             outlet = await publishing.channel(confirms=True)
             replies = await publishing.channel()  # without confirms: a full reply queue is its owner's trouble
+            fence = Fence(self._membership.group, self._membership.id, {})
             settler = Settler(
                 self._module.name,
                 self._registry,
                 self._cache,
                 connect=lambda: connect(self._settings.database_url, writer=True),
                 shard_of=lambda incoming: _shard(incoming.delivery),
+                fence_of=fence.of,
                 owner=self._membership.id,
                 at=self._at,
             )
@@ -140,7 +142,7 @@ class ShardEngine:
             side = await connect(self._settings.database_url)
             stack.push_async_callback(side.close)
             waiting: asyncio.Queue[Published] = asyncio.Queue(UNCONFIRMED_BATCHES)
-            session = _Session(intake, outlet, replies, settler, side, waiting)
+            session = _Session(consuming, Deliveries(), {}, fence, outlet, replies, settler, side, waiting)
             tasks: set[asyncio.Task[Any]] = {
                 asyncio.create_task(self._commit_batches(session), name="commit"),
                 asyncio.create_task(self._complete_batches(session), name="complete"),
@@ -169,7 +171,9 @@ class ShardEngine:
     async def _commit_batches(self, session: _Session) -> None:
         """Take what is there, decide it, commit it, write its events to the broker; and again."""
         while True:
-            deliveries = await session.intake.take(self._settings.batch_commands, self._settings.batch_wait_ms / 1000)
+            deliveries = await session.deliveries.take(
+                self._settings.batch_commands, self._settings.batch_wait_ms / 1000
+            )
             self._batch_size.observe(len(deliveries))
             commands: list[Incoming] = []
             refused: list[Refused] = []
@@ -202,8 +206,7 @@ class ShardEngine:
             for committed in published.committed:
                 session.settler.confirmed.extend(committed.outbox)
             self._at("before_ack")
-            session.intake.settle(published.deliveries)
-            self._settled_tag = published.deliveries[-1].delivery_tag
+            settle(published.deliveries)
             self._settled.set()
             session.waiting.task_done()
 
@@ -218,24 +221,35 @@ class ShardEngine:
     async def _take_over(self, session: _Session, shards: set[int]) -> None:
         if not shards:
             return
+        # First of all: after this nobody commits in these shards any more who decided before.
+        await session.fence.begin_epoch(session.side, shards)
         self._cache.clear()
         await self._announcer.recover(session.side, session.outlet, shards)
         for shard in sorted(shards):
-            await session.intake.consume(f"{self._module.name}.commands.{shard}", str(shard))
+            channel = await session.consuming.channel(prefetch=self._settings.prefetch, deliveries=session.deliveries)
+            await channel.consume(command_queue(self._module.name, shard), str(shard))
+            session.intakes[shard] = channel
         self._owned |= shards
         self._shards_owned.set(len(self._owned))
         log.info("shards_taken", module=self._module.name, shards=sorted(shards), owned=sorted(self._owned))
 
     async def _give_back(self, session: _Session, shards: set[int]) -> None:
+        """Finish what is under way, then let the broker have the rest.
+
+        A consumer ends together with its channel, in the moment in which the broker takes back what it delivered:
+        were it cancelled sooner, and this process froze, others would be given newer commands than it still holds.
+        """
         if not shards:
             return
-        for shard in shards:
-            await session.intake.cancel(str(shard))
-        last = session.intake.last_delivery_tag
-        while self._settled_tag < last:
+        channels = [session.intakes[shard] for shard in shards]
+        for channel in channels:
+            channel.drain()
+        while any(channel.last_settled != channel.last_taken for channel in channels):
             self._settled.clear()
             await self._settled.wait()
         await delete_outbox(session.side, _drain(session.settler.confirmed))
+        for shard in shards:
+            await session.intakes.pop(shard).close()
         self._owned -= shards
         self._shards_owned.set(len(self._owned))
         for shard in shards:
@@ -268,7 +282,12 @@ class ShardEngine:
 
 @dataclass(slots=True)
 class _Session:
-    intake: Channel
+    """What lasts until something breaks: links, channels, connections, and the leases of the shards owned."""
+
+    consuming: Link
+    deliveries: Deliveries
+    intakes: dict[int, Channel]
+    fence: Fence
     outlet: Channel
     replies: Channel
     settler: Settler

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pamqp import base
 from pamqp import commands as amqp
 
+from datapunk.broker.deliveries import Deliveries, Delivery
 from datapunk.broker.frames import ack_frame, nack_frame, publish_frames
 from datapunk.broker.properties import Properties
 from datapunk.errors import BrokerError, ConnectionLost, PublishRefused
@@ -20,48 +19,6 @@ if TYPE_CHECKING:
     from datapunk.broker.link import Link
 
 ANSWER_TIMEOUT_S = 30.0  # for declaring, consuming, cancelling
-TAKEN_BYTES = 32 * 1024 * 1024  # bodies in a batch
-HELD_BYTES = 64 * 1024 * 1024  # bodies that wait to be taken; prefetch counts messages, whatever their size
-
-
-class Delivery:
-    """A message as it was delivered.
-
-    Attributes:
-        unreadable: why its properties can't be read, and so are empty; "" if they can. Such a message can only be
-            handed back to the broker, which keeps it as it came.
-    """
-
-    __slots__ = (
-        "body",
-        "consumer_tag",
-        "delivery_tag",
-        "exchange",
-        "properties",
-        "redelivered",
-        "routing_key",
-        "unreadable",
-    )
-
-    def __init__(
-        self,
-        consumer_tag: str,
-        delivery_tag: int,
-        redelivered: bool,
-        exchange: str,
-        routing_key: str,
-        properties: Properties,
-        body: bytes,
-        unreadable: str = "",
-    ) -> None:
-        self.consumer_tag = consumer_tag
-        self.delivery_tag = delivery_tag
-        self.redelivered = redelivered
-        self.exchange = exchange
-        self.routing_key = routing_key
-        self.properties = properties
-        self.body = body
-        self.unreadable = unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +39,16 @@ class Channel:
     Attributes:
         returned: mandatory messages that came back; take them out after `confirmed`.
         last_delivery_tag: of the last message that arrived.
+        last_taken: of the last message that `Deliveries.take` gave; once it's `last_settled`, too, nothing that came
+            by this channel is under way.
     """
 
-    def __init__(self, link: Link, number: int) -> None:
-        self._link = link
+    def __init__(self, link: Link, number: int, deliveries: Deliveries | None = None) -> None:
+        self.link = link
         self.number = number
+        self.deliveries = deliveries or Deliveries()
+        self.last_taken = self.last_settled = 0
+        self._is_draining = False
         self.returned: list[Returned] = []
         self.last_delivery_tag = 0
         self._out: list[bytes] = []
@@ -96,9 +58,6 @@ class Channel:
         self._first_refused: int | None = None
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._waiters = 0
-        self._deliveries: deque[Delivery] = deque()
-        self._held_bytes = 0
-        self._arrival: asyncio.Future[None] | None = None
         self._answer: asyncio.Future[base.Frame] | None = None
         self._asking = asyncio.Lock()
         self._error: BrokerError | None = None
@@ -110,7 +69,7 @@ class Channel:
     ) -> None:
         """Put a message into the next write. Nothing is sent before `flush`."""
         self._out.append(
-            publish_frames(self.number, exchange, routing_key, mandatory, properties, body, self._link.frame_max)
+            publish_frames(self.number, exchange, routing_key, mandatory, properties, body, self.link.frame_max)
         )
         self._published += 1
 
@@ -126,7 +85,7 @@ class Channel:
         if self._error is not None:
             raise self._error
         if self._out:
-            self._link.write(b"".join(self._out))
+            self.link.write(b"".join(self._out))
             self._out.clear()
         return self._published
 
@@ -196,85 +155,40 @@ class Channel:
         await self.ask(amqp.Basic.Cancel(consumer_tag=consumer_tag))
 
     async def take(self, most: int, wait_s: float) -> list[Delivery]:
-        """The next deliveries, at least one.
+        """See `Deliveries.take`."""
+        return await self.deliveries.take(most, wait_s)
 
-        Waits for the first; then goes on for up to `wait_s` only while more keep arriving, so that a lone
-        message never waits. Of large messages it takes no more than `TAKEN_BYTES`, or one.
+    def drain(self) -> None:
+        """Take in no more: what isn't taken yet stays with the broker, and goes to others once this is closed."""
+        self._is_draining = True
+        self.deliveries.drop(self)
+
+    async def close(self) -> None:
+        """Close the channel; in that moment the broker gets back all that isn't acknowledged, in its old order.
 
         Raises:
-            BrokerError: if the channel is gone, once all that arrived before is taken.
+            BrokerError: if the channel is gone, or the broker doesn't answer.
         """
-        waiting = self._deliveries
-        while not waiting:
-            if self._error is not None:
-                raise self._error
-            self._arrival = asyncio.get_running_loop().create_future()
-            await self._arrival
-        if 1 < len(waiting) < most:
-            await self._gather(most, wait_s)
-        if len(waiting) <= most and self._held_bytes <= TAKEN_BYTES:
-            taken = list(waiting)
-            waiting.clear()
-            self._held_bytes = 0
-        else:
-            taken = self._some(most)
-        if self._held_bytes < HELD_BYTES:
-            self._link.read_on(self.number)
-        return taken
-
-    def _some(self, most: int) -> list[Delivery]:
-        taken: list[Delivery] = []
-        size = 0
-        while self._deliveries and len(taken) < most:
-            size += len(self._deliveries[0].body)
-            if taken and size > TAKEN_BYTES:
-                break
-            taken.append(self._deliveries.popleft())
-            self._held_bytes -= len(taken[-1].body)
-        return taken
-
-    async def _gather(self, most: int, wait_s: float) -> None:
-        clock = asyncio.get_running_loop().time
-        until = clock() + wait_s
-        while len(self._deliveries) < most and clock() < until and self._error is None:
-            before = len(self._deliveries)
-            await asyncio.sleep(0)
-            if len(self._deliveries) == before:
-                return
+        self.drain()
+        await self.ask(amqp.Channel.Close(reply_code=200, reply_text="bye", class_id=0, method_id=0))
+        self._error = ConnectionLost("the channel is closed")
+        self.link.forget(self)
 
     def ack(self, delivery_tag: int, *, multiple: bool = False) -> None:
         """Acknowledge a delivery, or all up to it."""
         if self._error is None:
-            self._link.write(ack_frame(self.number, delivery_tag, multiple))
-
-    def settle(self, deliveries: Sequence[Delivery]) -> None:
-        """Acknowledge a batch that `take` gave, once those before it are settled.
-
-        Unreadable ones are rejected instead, which makes dead letters of them.
-        """
-        readable = 0
-        for delivery in deliveries:
-            if delivery.unreadable:
-                self.nack(delivery.delivery_tag, requeue=False)
-            else:
-                readable = delivery.delivery_tag
-        if readable:  # never a rejected one: the broker wouldn't know its tag any more
-            self.ack(readable, multiple=True)
+            self.link.write(ack_frame(self.number, delivery_tag, multiple))
 
     def nack(self, delivery_tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
         """Hand a delivery back, or all up to it."""
         if self._error is None:
-            self._link.write(nack_frame(self.number, delivery_tag, multiple, requeue))
+            self.link.write(nack_frame(self.number, delivery_tag, multiple, requeue))
 
     def on_delivery(self, delivery: Delivery) -> None:
         """A message arrived."""
-        self.last_delivery_tag = delivery.delivery_tag
-        self._deliveries.append(delivery)
-        self._held_bytes += len(delivery.body)
-        if self._held_bytes > HELD_BYTES:
-            self._link.read_no_further(self.number)
-        if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
+        if not self._is_draining:
+            self.last_delivery_tag = delivery.delivery_tag
+            self.deliveries.add(delivery)
 
     # --- rare methods -------------------------------------------------------------------------------
 
@@ -288,7 +202,7 @@ class Channel:
             if self._error is not None:
                 raise self._error
             self._answer = asyncio.get_running_loop().create_future()
-            self._link.send(method, self.number)
+            self.link.send(method, self.number)
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):  # `wait_for` may swallow a cancellation
                     return await self._answer
@@ -302,7 +216,7 @@ class Channel:
     def on_method(self, method: base.Frame) -> None:
         """Whatever isn't about messages: an answer, the end of a consumer, the end of the channel."""
         if isinstance(method, amqp.Channel.Close):
-            self._link.send(amqp.Channel.CloseOk(), self.number)
+            self.link.send(amqp.Channel.CloseOk(), self.number)
             self.fail(BrokerError(f"the broker closed the channel: {method.reply_text}"))
         elif isinstance(method, amqp.Basic.Cancel):
             self.fail(ConnectionLost(f"the broker ended consumer {method.consumer_tag}: its queue is gone or moved"))
@@ -320,5 +234,4 @@ class Channel:
             if future is not None and not future.done():
                 future.set_exception(error)
                 future.exception()  # whoever waits sees it; if nobody does, it's no news
-        if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
+        self.deliveries.fail(error)

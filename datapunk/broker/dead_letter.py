@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from datapunk.broker.channel import Delivery
+from datapunk.broker.deliveries import Delivery
 from datapunk.broker.properties import Properties
 from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
@@ -81,7 +81,7 @@ def _encodable(text: str) -> str:
 
 
 def count_unreadable(module: str, delivery: Delivery) -> None:
-    """Tell of a message that the broker itself will move to the dead letters (`Channel.settle`)."""
+    """Tell of a message that the broker itself will move to the dead letters (`deliveries.settle`)."""
     metrics.DEAD_LETTERS.labels(module=module, reason=BY_BROKER).inc()
     log.warning("dead_letter", module=module, reason=BY_BROKER, detail=delivery.unreadable)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import ssl
 from struct import error as struct_error
 from time import monotonic
@@ -19,7 +20,8 @@ from pamqp import base, frame
 from pamqp import commands as amqp
 from pamqp.exceptions import PAMQPException
 
-from datapunk.broker.channel import Channel, Delivery, Returned
+from datapunk.broker.channel import Channel, Returned
+from datapunk.broker.deliveries import Deliveries, Delivery
 from datapunk.broker.frames import (
     ACK,
     BODY,
@@ -79,10 +81,10 @@ class Link(asyncio.Protocol):
         self._last_read = monotonic()
         self._beating: asyncio.Task[None] | None = None
         self._is_closing = False
-        self._full: set[int] = set()
+        self._full: set[Deliveries] = set()
 
     @classmethod
-    async def open(cls, url: str, *, name: str = "datapunk", heartbeat_s: int = 30) -> Link:
+    async def open(cls, url: str, *, name: str = "datapunk", heartbeat_s: int = 10) -> Link:
         """Connect to a broker by an amqp:// or amqps:// URL.
 
         Raises:
@@ -116,18 +118,21 @@ class Link(asyncio.Protocol):
             raise
         return link
 
-    async def channel(self, *, prefetch: int | None = None, confirms: bool = False) -> Channel:
+    async def channel(
+        self, *, prefetch: int | None = None, confirms: bool = False, deliveries: Deliveries | None = None
+    ) -> Channel:
         """Open a channel.
 
         Args:
             prefetch: most unacknowledged deliveries of each consumer.
             confirms: whether the broker confirms what is published.
+            deliveries: where its deliveries go, if it shares that with other channels of this link.
 
         Raises:
             BrokerError: if it can't be had.
         """
-        number = len(self._channels) + 1
-        channel = self._channels[number] = Channel(self, number)
+        number = next(number for number in itertools.count(1) if number not in self._channels)
+        channel = self._channels[number] = Channel(self, number, deliveries)
         if self.closed.done():
             channel.fail(self.closed.result())
         await channel.ask(amqp.Channel.Open())
@@ -136,6 +141,10 @@ class Link(asyncio.Protocol):
         if confirms:
             await channel.ask(amqp.Confirm.Select())
         return channel
+
+    def forget(self, channel: Channel) -> None:
+        """A channel is closed: its number may be had again."""
+        self._channels.pop(channel.number, None)
 
     async def close(self) -> None:
         """Close in good order; what was written before has arrived then."""
@@ -152,16 +161,16 @@ class Link(asyncio.Protocol):
         if self._transport is not None and not self.closed.done():
             self._transport.write(data)
 
-    def read_no_further(self, channel: int) -> None:
-        """A channel holds all it should: leave the rest to the broker, which TCP then makes wait."""
+    def read_no_further(self, holder: Deliveries) -> None:
+        """Somebody holds all they should: leave the rest to the broker, which TCP then makes wait."""
         if not self._full and self._transport is not None:
             self._transport.pause_reading()
-        self._full.add(channel)
+        self._full.add(holder)
 
-    def read_on(self, channel: int) -> None:
-        """A channel has room again."""
-        if channel in self._full:
-            self._full.discard(channel)
+    def read_on(self, holder: Deliveries) -> None:
+        """They have room again."""
+        if holder in self._full:
+            self._full.discard(holder)
             if not self._full and self._transport is not None and not self.closed.done():
                 self._last_read = monotonic()
                 self._transport.resume_reading()
@@ -233,7 +242,8 @@ class Link(asyncio.Protocol):
         properties, unreadable = _read_properties(content.header)
         body = content.pieces[0] if len(content.pieces) == 1 else b"".join(content.pieces)
         if content.returned is None:
-            self._channels[channel].on_delivery(Delivery(*read_deliver(content.method), properties, body, unreadable))
+            by = self._channels[channel]
+            by.on_delivery(Delivery(by, *read_deliver(content.method), properties, body, unreadable))
             return
         method = content.returned
         self._channels[channel].returned.append(
@@ -349,4 +359,4 @@ class _Content:
         self.returned: amqp.Basic.Return | None = None
 
 
-__all__ = ["Channel", "Delivery", "Link", "Returned"]
+__all__ = ["Channel", "Deliveries", "Delivery", "Link", "Returned"]

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from datapunk.actor import Rejected
-from datapunk.broker.channel import Channel, Delivery
+from datapunk.broker.channel import Channel
 from datapunk.broker.dead_letter import count_unreadable, dead_key, dead_letter
+from datapunk.broker.deliveries import Delivery
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.broker.topology import DEAD, query_queue

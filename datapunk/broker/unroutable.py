@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from datapunk.broker.channel import Channel, Delivery
+from datapunk.broker.channel import Channel
 from datapunk.broker.dead_letter import count_unreadable, dead_key, dead_letter
+from datapunk.broker.deliveries import Delivery, settle
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.broker.topology import DEAD, UNROUTABLE_QUEUE
@@ -71,7 +72,7 @@ class UnroutableConsumer:
                     outlet.publish(DEAD, dead_key(UNROUTABLE_QUEUE, "unroutable"), returned.properties, returned.body)
                 outlet.returned.clear()
                 await outlet.confirmed(outlet.flush())
-                intake.settle(deliveries)
+                settle(deliveries)
         finally:
             stopping.cancel()
 

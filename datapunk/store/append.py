@@ -13,8 +13,9 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
-from datapunk.errors import DuplicateCommand, StoreError, VersionConflict
+from datapunk.errors import DuplicateCommand, OwnershipLost, StoreError, VersionConflict
 from datapunk.store.events import EventData, InboxEntry, SnapshotData
+from datapunk.store.leases import Fence, is_fenced_out
 from datapunk.store.statements import statement
 
 
@@ -30,6 +31,7 @@ class AppendBatch:
         inbox: the commands decided.
         snapshots: to keep instead of older ones.
         confirmed: outbox rows that the broker has confirmed, to be deleted.
+        fence: the leases under which all of this was decided; none where there's nothing to own.
     """
 
     module: str
@@ -39,6 +41,7 @@ class AppendBatch:
     inbox: Sequence[InboxEntry] = ()
     snapshots: Sequence[SnapshotData] = ()
     confirmed: Sequence[int] = ()
+    fence: Fence | None = None
 
 
 @dataclass(slots=True)
@@ -60,12 +63,15 @@ async def append(conn: AsyncConnection[Any], batch: AppendBatch) -> AppendResult
     Raises:
         VersionConflict: if somebody else appended to one of the streams first.
         DuplicateCommand: if one of the commands is in the inbox.
+        OwnershipLost: if one of the leases is somebody else's.
         StoreError: if not every event was written.
         psycopg.OperationalError: if the database went away; whether the batch was committed isn't known then.
     """
     cursor = None
     try:
         async with conn.pipeline(), conn.transaction():
+            if batch.fence is not None:
+                await batch.fence.check(conn)
             if batch.events:
                 await conn.execute(statement("lock_positions"))
                 cursor = await conn.execute(statement("append_events"), _event_columns(batch), binary=True)
@@ -79,6 +85,10 @@ async def append(conn: AsyncConnection[Any], batch: AppendBatch) -> AppendResult
         if violation.diag.table_name == "inbox":
             raise DuplicateCommand(violation.diag.message_detail or str(violation)) from violation
         raise VersionConflict(violation.diag.message_detail or str(violation)) from violation
+    except psycopg.Error as error:
+        if is_fenced_out(error):
+            raise OwnershipLost(str(error).splitlines()[0]) from error
+        raise
     if cursor is None:
         return AppendResult()
     rows = await cursor.fetchall()

@@ -8,7 +8,7 @@ import random
 import pytest
 from pamqp import commands as amqp
 
-from datapunk.broker.channel import HELD_BYTES, TAKEN_BYTES
+from datapunk.broker.deliveries import HELD_BYTES, TAKEN_BYTES, settle
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.errors import BrokerError, ConnectionLost, PublishRefused
@@ -81,7 +81,7 @@ async def test_no_more_is_delivered_than_the_prefetch_until_something_is_acknowl
     more = asyncio.ensure_future(take(channel, 2))
     await asyncio.sleep(0)
     assert channel.last_delivery_tag == 3
-    channel.settle(first)
+    settle(first)
     assert [delivery.body for delivery in await more] == [b"3", b"4"]
 
 
@@ -120,7 +120,7 @@ async def test_after_cancelling_all_that_was_delivered_can_be_taken_and_the_rest
     await channel.cancel("c")
     while taken[-1].delivery_tag < channel.last_delivery_tag:
         taken += await channel.take(100, 0.0)
-    channel.settle(taken)
+    settle(taken)
     answer = await sender.ask(amqp.Queue.Declare(queue="queue", passive=True))
     assert isinstance(answer, amqp.Queue.DeclareOk)
     assert (len(taken), answer.message_count) == (10, 15)
