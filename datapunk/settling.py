@@ -188,29 +188,33 @@ class Settler:
     ) -> None:
         decided = committed.decided
         shards = [self._shard_of(source) for source in decided.sources]
-        clearing = list(self.confirmed)
+        # Taken out, since others drain the list while the commit is under way.
+        clearing, self.confirmed = self.confirmed, []
         self._at("before_commit")
         began_ns = time_ns() if traces.is_on() else 0
         self._is_committing = True
-        result = await append(
-            conn,
-            AppendBatch(
-                events=decided.events,
-                inbox=decided.inbox,
-                snapshots=self._cache.snapshots(actors, before),
-                module=self._module,
-                owner=self._owner,
-                shards=shards,
-                confirmed=clearing,
-                fence=fence,
-            ),
-        )
+        try:
+            result = await append(
+                conn,
+                AppendBatch(
+                    events=decided.events,
+                    inbox=decided.inbox,
+                    snapshots=self._cache.snapshots(actors, before),
+                    module=self._module,
+                    owner=self._owner,
+                    shards=shards,
+                    confirmed=clearing,
+                    fence=fence,
+                ),
+            )
+        except BaseException:
+            self.confirmed = clearing + self.confirmed
+            raise
         self._is_committing = False
         self._at("after_commit")
         if began_ns:
             for source in {id(source): source for source in decided.sources}.values():
                 traces.record(f"commit {source.envelope.type}", source.traceparent, began_ns)
-        del self.confirmed[: len(clearing)]
         committed.positions, committed.outbox, committed.at = result.positions, result.outbox, result.at
         for reply in decided.replies:
             if reply.last_event is not None:

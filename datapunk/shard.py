@@ -186,6 +186,7 @@ class ShardEngine:
                     commands.append(read)
                 else:
                     refused.append(read)
+            session.under_way += 1
             committed = await session.settler.settle(commands, refused)
             since = Stopwatch()
             tag = self._announcer.publish(session.outlet, committed)
@@ -208,7 +209,7 @@ class ShardEngine:
             self._at("before_ack")
             settle(published.deliveries)
             self._settled.set()
-            session.waiting.task_done()
+            session.under_way -= 1
 
     async def _follow_membership(self, session: _Session) -> None:
         """Consume the shards that are ours, and give back those that aren't any more."""
@@ -261,7 +262,7 @@ class ShardEngine:
         while True:
             await asyncio.sleep(SWEEP_S)
             await delete_outbox(session.side, _drain(session.settler.confirmed))
-            if self._owned and session.waiting.empty():
+            if self._owned and not session.under_way:
                 await self._announcer.recover(session.side, session.outlet, self._owned, older_than_s=2 * SWEEP_S)
 
     async def _measure(self, link: Link, side: AsyncConnection[Any]) -> None:
@@ -293,6 +294,7 @@ class _Session:
     settler: Settler
     side: AsyncConnection[Any]
     waiting: asyncio.Queue[Published]
+    under_way: int = 0  # batches that aren't acknowledged yet
 
 
 def _shard(delivery: Delivery) -> int:
