@@ -6,16 +6,14 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from datapunk.client import Client
-from datapunk.messages.registry import Registry
-from datapunk.module import Module
 from datapunk.settings import Settings
-from datapunk.shard import nowhere
-from datapunk.worker import Worker, prepare
+from datapunk.testing.platform import working
+
+__all__ = ["DEADLINE_S", "eventually", "worker_process", "working"]
 
 T = TypeVar("T")
 DEADLINE_S = 30.0
@@ -30,22 +28,6 @@ async def eventually(look: Callable[[], Awaitable[T | None]], what: str, deadlin
             return found
         assert time.monotonic() < until, f"{what}: not within {deadline_s:g} s"
         await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def working(
-    modules: Sequence[Module], settings: Settings, at: Callable[[str], None] = nowhere
-) -> AsyncIterator[Client]:
-    """A worker in this process, and a client to speak to it."""
-    stop = asyncio.Event()
-    await prepare(modules, settings)
-    running = asyncio.create_task(Worker(modules, settings, at).run(stop))
-    try:
-        async with Client(settings, Registry.of(modules)) as client:
-            yield client
-    finally:
-        stop.set()
-        await asyncio.wait_for(running, DEADLINE_S)
 
 
 @asynccontextmanager

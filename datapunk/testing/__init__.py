@@ -1,0 +1,23 @@
+"""What tests of a module import: `given` for actors, without a server; `Platform` for the whole, on real ones.
+
+given(Dataset, DatasetCreated(...)).when(RenameDataset(name="x")).then(DatasetRenamed(name="x"))
+
+Real servers come with the pytest plugin `datapunk.testing.plugin`. Nothing is faked but time and ids.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from datapunk.testing.chosen import Clock, Ids
+from datapunk.testing.scenario import Given, When, given
+
+if TYPE_CHECKING:
+    from datapunk.testing.platform import Platform
+
+__all__ = ["Clock", "Given", "Ids", "Platform", "When", "given"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Platform":  # loaded when first used: tests of actors need no broker
+        return import_module("datapunk.testing.platform").Platform
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
