@@ -129,6 +129,24 @@ class ProjectionFailed(StoreError):
     code = "projection_failed"
 
 
+class ArchiveDamaged(StoreError):
+    """An exported file is cut off, was changed, or is no export at all. Nothing of it was imported."""
+
+    code = "archive_damaged"
+
+
+class HistoryDiffers(StoreError):
+    """The store holds a history, and it's not the one that is to be imported. Import into an empty database."""
+
+    code = "history_differs"
+
+
+class VersionGap(StoreError):
+    """Events of a stream are missing between those there are, or before them."""
+
+    code = "version_gap"
+
+
 # --- broker -----------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""`datapunk events`: the event store, read, followed, or one actor's stream."""
+"""`datapunk events`: the event store, read, followed, exported and imported, or one actor's stream."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from psycopg import AsyncConnection
 from rich.markup import escape
 
+from datapunk.cli.archive import export, import_
 from datapunk.cli.messaging import Json, Session, Tenant, open_session, out, print_json
 from datapunk.errors import ConfigurationError
 from datapunk.messages.catalogue import Kind
@@ -21,6 +22,8 @@ from datapunk.store.events import RecordedEvent
 from datapunk.store.read import read_all, read_stream, safe_position
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(export)
+app.command("import")(import_)
 
 PAGE = 500  # events a query
 POLL_S = 0.2  # between two looks while following

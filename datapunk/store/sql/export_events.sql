@@ -1,0 +1,7 @@
+select tenant, stream, version, type, id, schema, data, causation, metadata, position, at
+from events
+where position > %(after)s and position <= %(until)s
+    and (%(module)s::text is null or starts_with(stream, %(module)s || '.'))
+    and (%(tenant)s::text is null or tenant = %(tenant)s)
+    and (%(streams)s::text[] is null or stream = any(%(streams)s))
+order by position

@@ -1,0 +1,1 @@
+select fingerprint, name, version, text from schemas order by fingerprint

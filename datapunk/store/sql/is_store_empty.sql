@@ -1,0 +1,1 @@
+select not exists (select from events) and not exists (select from inbox)
