@@ -45,11 +45,12 @@ class Generation:
     version: int
 
     async def apply(
-        self, conn: AsyncConnection[Any], registry: Registry, limit: int
+        self, conn: AsyncConnection[Any], registry: Registry, limit: int, *, until: int | None = None
     ) -> tuple[Generation, list[RecordedEvent]]:
         """Apply the next events, at most `limit`, in one transaction with the checkpoint.
 
-        What the database refuses is tried again with half as many events, down to one.
+        None are beyond `until`, which another generation has reached before. What the database refuses is tried
+        again with half as many events, down to one.
 
         Returns:
             The generation as it is then, and the events that were applied; at the end of history the position
@@ -60,7 +61,7 @@ class Generation:
         """
         types = [event.message_type for event in self.projection.handlers]
         while True:
-            events, reached = await read_all(conn, self.position, limit, types=types)
+            events, reached = await read_all(conn, self.position, limit, types=types, until=until)
             if reached == self.position:
                 return self, []
             try:
@@ -101,6 +102,15 @@ class Generation:
             handler = self.projection.handlers[registry.class_of(type_)]  # pyright: ignore[reportArgumentType]
             await handler(self.projection, conn, [_recorded(event, registry) for event in run])
         await conn.execute("set local search_path to default")
+
+    async def write_until(self, conn: AsyncConnection[Any], registry: Registry, until: int, limit: int) -> None:
+        """Apply what is left up to a position, and leave the checkpoint where it is: for tables soon thrown away."""
+        types = [event.message_type for event in self.projection.handlers]
+        position = self.position
+        while position < until:
+            events, position = await read_all(conn, position, limit, types=types, until=until)
+            async with conn.transaction():
+                await self.write(conn, registry, events)
 
     async def create(self, conn: AsyncConnection[Any]) -> None:
         """Create the schema, the tables and the checkpoint, inside the caller's transaction."""

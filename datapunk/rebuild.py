@@ -51,48 +51,50 @@ async def rebuild(
     """
     name = projection.full_name()
     async with await connect(settings.database_url) as conn:
-        if not await _lock(conn, name):
+        if not await lock_rebuild(conn, name):
             raise RebuildUnderWay(f"{name} is being rebuilt already; wait for that to end")
         old = await active(conn, projection)
-        await _discard(conn, old)
+        await discard(conn, old)
         try:
             building = await _fill(conn, old, registry, settings.projection_batch, on_progress)
             new = await _switch(conn, registry, building, settings.projection_batch)
         except BaseException as error:
             with suppress(psycopg.Error, OSError):  # else the next one, or the projector, takes it away
-                await _discard(conn, await active(conn, projection))
-            if _is_of_a_handler(error):
+                await discard(conn, await active(conn, projection))
+            if is_of_a_handler(error):
                 raise ProjectionFailed(
                     f"{name} can't be rebuilt: {type(error).__name__}: {error}; the old tables go on serving reads"
                 ) from error
             raise
         on_progress(new.position, new.position)
-        await _discard(conn, new)
+        await discard(conn, new)
         return new
 
 
 async def discard_leftovers(conn: AsyncConnection[Any], serving: Generation) -> None:
     """Take away what a rebuild that was killed left behind, unless one is under way."""
     name = serving.projection.full_name()
-    if await _others(conn, serving) and await _lock(conn, name):
+    if await _others(conn, serving) and await lock_rebuild(conn, name):
         try:  # a rebuild may have ended between the two looks: look anew at what serves
-            await _discard(conn, await active(conn, serving.projection))
+            await discard(conn, await active(conn, serving.projection))
         finally:
             await conn.execute(statement("unlock_rebuild"), {"projection": name})
 
 
-def _is_of_a_handler(error: BaseException) -> bool:
+def is_of_a_handler(error: BaseException) -> bool:
+    """Whether a module's code failed, rather than a server or what is ours."""
     is_ours = isinstance(error, DatapunkError | psycopg.OperationalError | psycopg.InterfaceError | OSError)
     return isinstance(error, Exception) and not is_ours
 
 
-async def _lock(conn: AsyncConnection[Any], name: str) -> bool:
+async def lock_rebuild(conn: AsyncConnection[Any], name: str) -> bool:
+    """Keep others from building generations of this projection, while the connection lasts; false if one is at it."""
     cursor = await conn.execute(statement("try_lock_rebuild"), {"projection": name})
     row = await cursor.fetchone()
     return bool(row and row[0])
 
 
-async def _discard(conn: AsyncConnection[Any], serving: Generation) -> None:
+async def discard(conn: AsyncConnection[Any], serving: Generation) -> None:
     """Drop all of a projection that isn't the serving generation; the caller holds the lock."""
     for schema in await _others(conn, serving):
         # Table by table: dropped at once, thousands of them would need more locks than a database has.

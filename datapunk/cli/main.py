@@ -43,7 +43,9 @@ COMMANDS = {
     "send": Entry("datapunk.cli.send", "send", "Send a command, and show its outcome.", _MESSAGES),
     "query": Entry("datapunk.cli.query", "query", "Ask a query, and show the answer.", _MESSAGES),
     "tail": Entry("datapunk.cli.tail", "tail", "Follow events as they are published.", _MESSAGES),
-    "events": Entry("datapunk.cli.events", "app", "Read the event store.", _MESSAGES),
+    "events": Entry("datapunk.cli.events", "app", "Read the event store; export and import it.", _MESSAGES),
+    "store": Entry("datapunk.cli.store", "app", "Check that the event store is as it should be.", _MESSAGES),
+    "actor": Entry("datapunk.cli.actor", "app", "Show an actor's state, now or at any time.", _MESSAGES),
     "trace": Entry("datapunk.cli.trace", "trace", "Show every step of one command, with times.", _MESSAGES),
 }
 

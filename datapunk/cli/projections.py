@@ -1,11 +1,15 @@
-"""`datapunk projections`: where they are, and rebuilding, pausing and resuming them."""
+"""`datapunk projections`: where they are, and rebuilding, comparing, pausing and resuming them."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from psycopg.rows import dict_row
 from rich.console import Console
@@ -21,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 
 from datapunk.cli.messaging import Json, print_json
+from datapunk.comparison import Comparison, compare
 from datapunk.errors import ConfigurationError
 from datapunk.generation import Generation
 from datapunk.messages.registry import Registry
@@ -60,7 +65,7 @@ def list_projections(as_json: Json = False) -> None:
     for row, state in zip(rows, states, strict=True):
         table.add_row(
             row["name"],
-            f"[{STYLES[state]}]{state}[/]{_progress(row, head)}",
+            f"[{STYLES[state]}]{state}[/]{_share_built(row, head)}",
             str(row["active_generation"] or "-"),
             str(row["version"] or "-"),
             f"{row['position'] or 0:,}",
@@ -76,21 +81,8 @@ def rebuild(name: Name, as_json: Json = False) -> None:
     projection = _find(name)
     settings = load_settings()
     console = Console(stderr=as_json)
-    columns = (
-        TextColumn(name),
-        BarColumn(),
-        TaskProgressColumn(),
-        MofNCompleteColumn(),
-        TextColumn("positions"),
-        TimeRemainingColumn(),
-    )
     began = datetime.now().astimezone()
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(name, total=None)
-
-        def show(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
-
+    with _progress(name, console) as show:
         generation = asyncio.run(_rebuild(projection, settings, show))
     seconds = (datetime.now().astimezone() - began).total_seconds()
     if as_json:
@@ -103,6 +95,28 @@ def rebuild(name: Name, as_json: Json = False) -> None:
         print_json(result)
     else:
         console.print(f"{name}: generation {generation.number} serves reads now ({seconds:.1f} s)")
+
+
+@app.command()
+def diff(
+    name: Name,
+    rows: Annotated[int, typer.Option(min=0, help="Most differing rows to show of each table and side.")] = 5,
+    as_json: Json = False,
+) -> None:
+    """Compare a projection's tables with a replay of history, built beside them and thrown away.
+
+    Readers notice nothing; the projector waits for a moment. Exits with 1 if anything differs.
+    """
+    projection = _find(name)
+    with _progress(name, Console(stderr=True)) as show:
+        comparison = asyncio.run(_compare(projection, load_settings(), rows, show))
+    if as_json:
+        tables = [{**asdict(table), "is_equal": table.is_equal} for table in comparison.tables]
+        print_json({**asdict(comparison), "is_equal": comparison.is_equal, "tables": tables})
+    else:
+        _show_comparison(comparison)
+    if not comparison.is_equal:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -138,11 +152,65 @@ def _find(name: str) -> Projection:
     return found()
 
 
+@contextmanager
+def _progress(name: str, console: Console) -> Generator[OnProgress]:
+    columns = (
+        TextColumn(name),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TextColumn("positions"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(name, total=None)
+
+        def show(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield show
+
+
+def _show_comparison(comparison: Comparison) -> None:
+    console = Console(highlight=False)
+    if comparison.served_version != comparison.replayed_version:
+        console.print(
+            f"What serves was built by version {comparison.served_version} of the projection, the replay by version "
+            f"{comparison.replayed_version}."
+        )
+    table = Table("table", "rows", "replayed", "", box=None)
+    for each in comparison.tables:
+        counts = [f"{contents.rows:,}" if contents else "-" for contents in (each.served, each.replayed)]
+        table.add_row(escape(each.table), *counts, "[green]equal[/]" if each.is_equal else "[red]differs[/]")
+    console.print(table)
+    for each in comparison.tables:
+        columns = [contents.columns if contents else [] for contents in (each.served, each.replayed)]
+        if columns[0] != columns[1]:
+            lines = (set(columns[0]) - set(columns[1]), set(columns[1]) - set(columns[0]))
+        else:
+            lines = tuple(
+                [msgspec.json.encode(row).decode() for row in rows] for rows in (each.only_served, each.only_replayed)
+            )
+        for mark, style, side in (("-", "red", lines[0]), ("+", "green", lines[1])):
+            for line in sorted(side):
+                console.print(f"[{style}]{mark} {escape(each.table)} {escape(line)}[/]", soft_wrap=True)
+    verdict = "equal" if comparison.is_equal else "not equal (- serves, + replayed)"
+    console.print(f"{comparison.projection} at position {comparison.position:,} and a replay are {verdict}")
+
+
 async def _rebuild(projection: Projection, settings: Settings, on_progress: OnProgress) -> Generation:
+    return await rebuild_projection(projection, await _registry(settings), settings, on_progress)
+
+
+async def _compare(projection: Projection, settings: Settings, rows: int, on_progress: OnProgress) -> Comparison:
+    return await compare(projection, await _registry(settings), settings, rows=rows, on_progress=on_progress)
+
+
+async def _registry(settings: Settings) -> Registry:
     registry = Registry.of(find_modules().values())
     async with await connect(settings.database_url) as conn:
         await registry.sync(conn)  # old events were written with schemas that only the database knows
-    return await rebuild_projection(projection, registry, settings, on_progress)
+    return registry
 
 
 async def _list(settings: Settings) -> tuple[list[dict[str, Any]], int]:
@@ -170,7 +238,7 @@ def _state(row: dict[str, Any], timeout_s: float) -> str:
     return "idle" if silent_s is None or silent_s > timeout_s else "live"
 
 
-def _progress(row: dict[str, Any], head: int) -> str:
+def _share_built(row: dict[str, Any], head: int) -> str:
     if row["building_position"] is None or not head:
         return ""
     return f" {row['building_position'] / head:.0%}"

@@ -197,6 +197,10 @@ class Registry:
         ]
         async with conn.cursor() as cursor:
             await cursor.executemany(statement("insert_schema"), rows)
+        await self.learn(conn)
+
+    async def learn(self, conn: AsyncConnection[Any]) -> None:
+        """Learn the schemas that others put into the table `schemas`; nothing is written."""
         found = await conn.execute(statement("query_schemas"), {"names": list(self.current)})
         async for fingerprint, name, version, text in found:
             if fingerprint != self._by_name[name][0] and (name, fingerprint) not in self._writers:

@@ -1,0 +1,1 @@
+select (select count(*) from events), (select count(*) from inbox)
