@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
 
 from datapunk.http import commands, events, problems, queries, schemas
 from datapunk.http.facade import SERVICE, Facade
@@ -33,7 +34,8 @@ def create_app(facade: Facade, *, origins: Sequence[str] = ()) -> FastAPI:
         facade: what the handlers work with.
         origins: web origins that may call from a browser (CORS); by default none.
     """
-    app = FastAPI(title="Datapunk", version=version("datapunk"), description=DESCRIPTION)
+    # Its pages for people bring their scripts along: a platform of one's own may have no internet.
+    app = FastAPIOffline(title="Datapunk", version=version("datapunk"), description=DESCRIPTION)
     app.state.facade = facade
     for module in (commands, queries, events, schemas):
         app.include_router(module.router)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -58,7 +59,12 @@ async def test_every_example_in_the_document_is_taken(http: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-async def test_there_is_a_page_to_read_it(http: httpx.AsyncClient, path: str) -> None:
+async def test_there_is_a_page_to_read_it_without_an_internet(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.get(path)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/html")
+    loaded = re.findall(r"""(?:<script[^>]*src|<link[^>]*href)=["']([^"']+)""", answer.text)
+    assert loaded
+    for place in loaded:
+        assert place.startswith("/")
+        assert (await http.get(place)).status_code == 200
