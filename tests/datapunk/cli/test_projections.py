@@ -89,6 +89,29 @@ async def test_rebuild_makes_a_new_generation_serve(datapunk: CommandLine, conne
     assert await balances(connection) == [("a", 3, 3)]
 
 
+async def test_diff_says_that_what_serves_is_what_a_replay_gives(
+    datapunk: CommandLine, connection: AsyncConnection[Any]
+) -> None:
+    await serve(connection, 3, behind=2)
+    ended = await datapunk("projections", "diff", NAME)
+    _, line, verdict = ended.out.splitlines()
+    assert (ended.status, line.split()) == (0, ["balances", "1", "1", "equal"])
+    assert verdict == f"{NAME} at position 3 and a replay are equal"
+
+
+async def test_diff_shows_what_differs_and_ends_with_one(
+    datapunk: CommandLine, connection: AsyncConnection[Any]
+) -> None:
+    await serve(connection, 3)
+    await connection.execute("update accounts_balances.balances set cents = 4")
+    ended = await datapunk("projections", "diff", NAME)
+    row = '{"cents":%d,"tenant":"default","account":"a","deposits":3}'
+    assert (ended.status, ended.out.splitlines()[2:4]) == (1, [f"- balances {row % 4}", f"+ balances {row % 3}"])
+    ended = await datapunk("projections", "diff", NAME, "--json", "--rows", "0")
+    (table,) = ended.json["tables"]
+    assert (ended.status, ended.json["is_equal"], table["only_served"]) == (1, False, [])
+
+
 async def test_rebuild_shows_a_progress_bar_beside_its_json(
     datapunk: CommandLine, connection: AsyncConnection[Any]
 ) -> None:
