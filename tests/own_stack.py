@@ -21,8 +21,9 @@ from datapunk.stack.native import NativeLauncher
 from datapunk.stack.plan import plan_on_free_ports
 from datapunk.stack.processes import marked
 from datapunk.stack.record import PartState, PartStatus, StackRecord, load_record
+from datapunk.testing.servers import data_folder
 
-WITHIN_S = 30
+WITHIN_S = 60
 
 
 def nothing(record: StackRecord) -> None:
@@ -86,7 +87,7 @@ class Place:
         """Run `datapunk` as a person would."""
         environment = {**os.environ, "COLUMNS": "200", **variables}
         line = [sys.executable, "-m", "datapunk.cli.main", *arguments]
-        return subprocess.run(line, capture_output=True, text=True, check=False, env=environment, timeout=60)
+        return subprocess.run(line, capture_output=True, text=True, check=False, env=environment, timeout=2 * WITHIN_S)
 
     def json(self, *arguments: str) -> object:
         answer = self.command(*arguments, "--json")
@@ -104,7 +105,7 @@ def is_over(process: psutil.Process) -> bool:
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A fresh working folder, entered, with every server's setting on a free port."""
-    folder = Path(tempfile.mkdtemp(prefix="datapunk-stack-"))
+    folder = Path(tempfile.mkdtemp(prefix="datapunk-stack-", dir=data_folder()))
     folder.chmod(0o755)  # root's account for Postgres can enter it, too
     monkeypatch.chdir(folder)
     monkeypatch.setenv("DATAPUNK_STACK", "native")

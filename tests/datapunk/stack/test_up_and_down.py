@@ -19,7 +19,7 @@ from datapunk.stack.asking import SERVERS, ask_server
 from datapunk.stack.lock import is_locked
 from datapunk.stack.record import PartState
 from datapunk.stack.running import running_stack
-from tests.own_stack import Place, is_over, nothing, wait_until
+from tests.own_stack import WITHIN_S, Place, is_over, nothing, wait_until
 
 pytestmark = pytest.mark.servers
 
@@ -111,7 +111,7 @@ def test_ctrl_c_stops_all_that_was_started(place: Place) -> None:
     wait_until(lambda: (place.directory / "endpoints.env").exists())
     processes = place.processes()
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 0
     assert "All stopped." in output
     assert all(is_over(one) for one in processes)
@@ -122,7 +122,7 @@ def test_ctrl_c_while_starting_stops_all_that_was_started(place: Place) -> None:
     wait_until(lambda: len(place.processes()) > 3)
     processes = place.processes()
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    assert process.wait(WITHIN_S) == 130
     assert all(is_over(one) for one in processes)
     assert not is_locked(place.directory)
 
