@@ -3,6 +3,10 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+# Worksteal: modules stay together, and whoever has nothing left takes from the other.
+PYTEST := $(BIN)/pytest -n auto --dist worksteal
+# Tests start hundreds of processes, each of which would compile all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install install-checks up down demo test test-unit lint format specs bench docs clean
 
@@ -27,10 +31,10 @@ demo: install ## The main job: load 336,776 flights through commands, and query 
 	@$(BIN)/python -m examples.flights.demo
 
 test: install-checks lint ## All checks and all tests, on real servers
-	@$(BIN)/pytest -n auto -m "not bench"
+	@$(PYTEST) -m "not bench"
 
 test-unit: install-checks ## The tests that need no server
-	@$(BIN)/pytest -n auto -m "not bench and not servers"
+	@$(PYTEST) -m "not bench and not servers"
 
 lint: install ## Style, types, import rules, dependencies, schemas
 	$(BIN)/ruff check
