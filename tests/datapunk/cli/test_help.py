@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from importlib.metadata import version
+from typing import NamedTuple
 
 import pytest
+from typer.testing import CliRunner
 
-from datapunk.cli.main import COMMANDS, load_command
+from datapunk.cli.main import COMMANDS, app, load_command
 
 SHELLS = ("bash", "zsh", "fish")
 # What takes a while to load, and so is loaded by the commands that need it.
@@ -28,14 +30,29 @@ HEAVY = {
 }
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "datapunk.cli.main", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **environment},
-    )
+PLAIN = {"COLUMNS": "120", "NO_COLOR": "1"}
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run(*arguments: str, **environment: str) -> Ended:
+    """`datapunk …`, in this process."""
+    result = CliRunner().invoke(app, arguments, prog_name="datapunk", env=PLAIN | environment)
+    return Ended(result.exit_code, result.stdout, result.stderr)
+
+
+def run_alone(*arguments: str, **environment: str) -> Ended:
+    """The same in a process of its own, as shells start it."""
+    command = [sys.executable, "-m", "datapunk.cli.main", *arguments]
+    environment = {**os.environ, **PLAIN, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def every_command() -> list[tuple[str, ...]]:
@@ -59,16 +76,16 @@ def test_every_command_has_help_that_says_what_it_does(path: tuple[str, ...]) ->
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_line_in_the_list_is_of_the_command_that_runs(name: str) -> None:
     answer = run(name, "--help")
-    assert answer.returncode == 0, answer.stderr
-    assert f"datapunk {name}" in answer.stdout
+    assert answer.status == 0, answer.err
+    assert f"datapunk {name}" in answer.out
 
 
 def test_help_lists_every_command_with_what_it_does() -> None:
     answer = run("--help")
-    assert answer.returncode == 0
+    assert answer.status == 0
     for name, entry in COMMANDS.items():
         assert any(
-            line.strip("│ ").startswith(f"{name} ") and entry.summary in line for line in answer.stdout.splitlines()
+            line.strip("│ ").startswith(f"{name} ") and entry.summary in line for line in answer.out.splitlines()
         )
 
 
@@ -87,27 +104,26 @@ def test_help_loads_nothing_that_it_does_not_need() -> None:
 
 
 def test_a_misspelt_command_is_wrong_usage() -> None:
-    answer = run("satus")
-    assert answer.returncode == 2
-    assert "No such command 'satus'" in answer.stderr
+    answer = run_alone("satus")
+    assert answer.status == 2
+    assert "No such command 'satus'" in answer.err
 
 
 def test_the_version_is_shown() -> None:
-    assert run("--version").stdout == f"datapunk {version('datapunk')}\n"
+    assert run_alone("--version").out == f"datapunk {version('datapunk')}\n"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_there_is_completion_for_the_shell(shell: str) -> None:
     answer = run("--show-completion", shell)
-    assert answer.returncode == 0
-    assert "_DATAPUNK_COMPLETE" in answer.stdout
+    assert answer.status == 0
+    assert "_DATAPUNK_COMPLETE" in answer.out
 
 
-def complete(line: str) -> list[str]:
-    """What bash would offer for the last word of a line."""
+def asking(line: str) -> dict[str, str]:
+    """How bash asks for what to offer for the last word of a line."""
     words = line.split(" ")
-    answer = run(_DATAPUNK_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(words) - 1))
-    return answer.stdout.split()
+    return {"_DATAPUNK_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
 
 
 @pytest.mark.parametrize(
@@ -125,4 +141,8 @@ def complete(line: str) -> list[str]:
     ],
 )
 def test_it_completes(line: str, offered: list[str]) -> None:
-    assert complete(line) == offered
+    assert run(**asking(line)).out.split() == offered
+
+
+def test_it_completes_when_a_shell_asks() -> None:
+    assert run_alone(**asking("datapunk se")).out.split() == ["send"]
