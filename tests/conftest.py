@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,8 +12,13 @@ from psycopg import AsyncConnection
 from datapunk.settings import load_settings
 from datapunk.store.connection import connect
 from datapunk.testing.places import fresh_database, fresh_virtual_host
+from tests.properties import load_profile
 
 pytest_plugins = ["datapunk.testing.plugin", "tests.own_stack", "tests.servers"]
+load_profile()
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; what tests start would ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from datapunk.messages.codec import Codec, codec_of_text
 from tests.datapunk.messages.schemas_and_values import plain, schemas_with_values
+from tests.properties import examples
 
 many = settings(
-    max_examples=300,
+    max_examples=examples(300),
     report_multiple_bugs=False,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -21,6 +21,7 @@ from datapunk.messages.schema import AvroSchema, parse_text
 from datapunk.messages.upcasters import upcasts
 from tests.datapunk.messages.schemas_and_values import plain, schemas_with_values
 from tests.datapunk.messages.scratch import Scratch, scratch
+from tests.properties import examples
 
 __all__ = ["scratch"]
 
@@ -219,7 +220,7 @@ def nodes(avro: Any) -> Any:
 
 
 @given(st.data(), schemas_with_values(recursive=True))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_what_counts_as_readable_avro_can_read(data: st.DataObject, drawn: tuple[dict[str, Any], Any]) -> None:
     writer = parse_text(json.dumps(drawn[0]))
     try:

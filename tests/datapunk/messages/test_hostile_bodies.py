@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from datapunk.errors import UndecodableMessage, UnencodableMessage
 from datapunk.messages import avro_values
 from datapunk.messages.codec import Codec, codec_of_text
+from tests.properties import examples
 
 MEMORY = 256 << 20  # bytes that a refusal may take at most
 
@@ -190,7 +191,7 @@ def test_binary_that_is_cut_off_anywhere_is_refused(end: int) -> None:
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 def test_any_bytes_are_decoded_or_refused(body: bytes) -> None:
     for codec in (EVERYTHING, TREE):
         for decode in (codec.decode_binary, codec.decode_json, codec.decode_json_array):
@@ -199,7 +200,7 @@ def test_any_bytes_are_decoded_or_refused(body: bytes) -> None:
 
 
 @given(st.integers(0, len(WHOLE) - 1), st.integers(0, 255))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500))
 def test_a_changed_byte_gives_a_message_or_a_refusal(at: int, byte: int) -> None:
     try:
         message = EVERYTHING.decode_binary(WHOLE[:at] + bytes([byte]) + WHOLE[at + 1 :])

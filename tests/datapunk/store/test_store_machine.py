@@ -28,6 +28,7 @@ from datapunk.store.inbox import lookup_many, prune
 from datapunk.store.outbox import delete, unconfirmed
 from datapunk.store.read import read_all, read_stream
 from tests.events import OWNER, entry, event
+from tests.properties import examples
 
 T = TypeVar("T")
 STREAMS = ("a", "b", "c")
@@ -179,9 +180,7 @@ def test_the_store_does_what_its_model_does(database_url: str) -> None:
     loop = asyncio.new_event_loop()
     try:
         machine = type("StoreHere", (Store,), {"url": database_url, "loop": loop})
-        limits = settings(
-            max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-        )
+        limits = settings(max_examples=examples(25), stateful_step_count=25, suppress_health_check=list(HealthCheck))
         run_state_machine_as_test(machine, settings=limits)
     finally:
         loop.close()

@@ -15,6 +15,7 @@ from datapunk.errors import QueryFailed
 from schemas.lake.types import Filter, Operator, Order
 from tests.projections.lake.avro_types import SCALARS, nullable
 from tests.projections.lake.running import Lake
+from tests.properties import examples
 
 SHARING_A_WORKER = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 COMPARISONS = {
@@ -67,7 +68,7 @@ def meets(row: Any, filter: Filter) -> bool:
     rows=st.lists(st.fixed_dictionaries({name: st.none() | values for name, values in VALUES.items()}), max_size=12),
     where=st.lists(filters(), min_size=1, max_size=3),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=SHARING_A_WORKER)
+@settings(max_examples=examples(60), suppress_health_check=SHARING_A_WORKER)
 async def test_filters_find_what_python_finds(running: Lake, rows: list[Any], where: list[Filter]) -> None:
     dataset = await running.create(FIELDS, indexes=["text"])
     if rows:
@@ -77,7 +78,7 @@ async def test_filters_find_what_python_finds(running: Lake, rows: list[Any], wh
 
 
 @given(data=st.data(), name=st.sampled_from(list(SCALARS)))
-@settings(max_examples=60, deadline=None, suppress_health_check=SHARING_A_WORKER)
+@settings(max_examples=examples(60), suppress_health_check=SHARING_A_WORKER)
 async def test_a_value_that_was_found_finds_its_record(running: Lake, data: st.DataObject, name: str) -> None:
     type_ = SCALARS[name]
     dataset = await running.create([{"name": "v", "type": type_.avro}])

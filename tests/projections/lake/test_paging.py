@@ -17,6 +17,7 @@ from projections.lake.find_records import PLACE
 from projections.lake.paging import Page, SortKey
 from schemas.lake.types import Filter, Operator, Order
 from tests.projections.lake.running import Lake
+from tests.properties import examples
 
 SHARING_A_WORKER = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 FIELDS = [
@@ -41,7 +42,7 @@ ORDERS = st.lists(st.builds(Order, field=st.sampled_from("abc"), descending=st.b
 
 
 @given(rows=ROWS, order=ORDERS, limit=st.integers(1, 12))
-@settings(max_examples=40, deadline=None, suppress_health_check=SHARING_A_WORKER)
+@settings(max_examples=examples(40), suppress_health_check=SHARING_A_WORKER)
 async def test_pages_together_are_the_whole_in_order(
     running: Lake, rows: list[Any], order: list[Order], limit: int
 ) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.projections.lake.avro_types import SCALARS, STRUCTURES, TYPES, AvroType, avro_json, exact, nullable
 from tests.projections.lake.running import Lake
+from tests.properties import examples
 
 SHARING_A_WORKER = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
 
@@ -30,7 +31,7 @@ def can_be_null(name: str) -> bool:
 
 
 @given(tables())
-@settings(max_examples=60, deadline=None, suppress_health_check=SHARING_A_WORKER)
+@settings(max_examples=examples(60), suppress_health_check=SHARING_A_WORKER)
 async def test_records_come_back_as_they_were_appended(running: Lake, table: tuple[list[Any], list[Any]]) -> None:
     fields, records = table
     dataset = await running.create(fields, indexes=[field["name"] for field in fields if field["name"] in SCALARS])
