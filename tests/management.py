@@ -20,7 +20,7 @@ class Management:
         self._http = httpx.Client(
             base_url=place.copy_with(username=None, password=None),
             auth=(place.username, place.password),
-            timeout=10,
+            timeout=60,
         )
         self.vhost = vhost
 
@@ -55,6 +55,11 @@ class Management:
     def connections(self, name: str) -> list[dict[str, Any]]:
         found = self._http.get(f"/api/vhosts/{self.vhost}/connections").raise_for_status().json()
         return [one for one in found if one.get("client_properties", {}).get("connection_name") == name]
+
+    def kill_all_connections(self) -> None:
+        """As far as the HTTP API knows of them."""
+        for one in self._http.get(f"/api/vhosts/{self.vhost}/connections").raise_for_status().json():
+            self._http.delete(f"/api/connections/{quote(one['name'])}", headers={"X-Reason": "killed by a test"})
 
     async def kill_connection(self, name: str) -> None:
         """Close a client's connection; the HTTP API learns of a connection some seconds after it's opened."""

@@ -16,7 +16,7 @@ from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class RawClient:

@@ -21,7 +21,7 @@ from datapunk.store.connection import connect
 from datapunk.store.read import read_stream
 from datapunk.worker import Worker, prepare
 
-STOPS_WITHIN_S = 30.0
+STOPS_WITHIN_S = 60.0
 _PAGE = 1000  # events
 
 

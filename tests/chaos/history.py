@@ -74,7 +74,9 @@ class History:
         await self._check_published({row[1]: (row[2].partition("/")[2], row[3]) for row in stored})
         async with Client(self.settings, Registry.of([accounts])) as client:
             for account, ids in self.sent.items():
-                answer = await client.ask(GetBalance(account=account), after_position=stored[-1][4], timeout_s=20)
+                answer = await client.ask(
+                    GetBalance(account=account), after_position=stored[-1][4], timeout_s=PATIENCE_S
+                )
                 assert answer == Balance(cents=sum(range(1, len(ids) + 1)), deposits=len(ids))
 
     async def processed(self) -> int:

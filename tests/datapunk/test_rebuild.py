@@ -25,7 +25,7 @@ from tests.accounts.module import accounts
 from tests.accounts.queries import Balance, GetBalance
 from tests.events import REGISTRY, deposits
 from tests.projecting import balances, projecting, set_paused, until_applied
-from tests.working import eventually
+from tests.working import DEADLINE_S, eventually
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_readers_under_load_see_old_or_new_tables_and_never_go_back_in_tim
         reading, writing = asyncio.create_task(read()), asyncio.create_task(write())
         for _ in range(10):
             projector.wake()
-            await asyncio.wait_for(rebuild(Balances(), REGISTRY, settings), 60)
+            await asyncio.wait_for(rebuild(Balances(), REGISTRY, settings), DEADLINE_S)
         stop.set()
         await reading
         last = await writing
@@ -114,8 +114,8 @@ async def test_a_query_of_two_statements_never_sees_some_of_each_generation(
 
     rebuilding: list[asyncio.Task[Generation]] = []
     async with Answerer(replace(accounts, queries=[look_twice]), REGISTRY, settings) as answerer:
-        answer = await answerer.answer(GetBalance(account="a"), tenant="default", after=None, timeout_s=30)
-    await asyncio.wait_for(rebuilding[0], 30)
+        answer = await answerer.answer(GetBalance(account="a"), tenant="default", after=None, timeout_s=DEADLINE_S)
+    await asyncio.wait_for(rebuilding[0], DEADLINE_S)
     assert answer == Balance(cents=30, deposits=30)
 
 
@@ -147,9 +147,9 @@ async def test_queries_go_on_when_a_rebuild_changes_the_type_of_a_column(
     query = GetBalance(account="a")
     async with Answerer(replace(accounts, queries=[get_balance]), REGISTRY, settings) as answerer:
         for _ in range(20):  # so that the statement is a prepared one
-            await answerer.answer(query, tenant="default", after=None, timeout_s=10)
+            await answerer.answer(query, tenant="default", after=None, timeout_s=DEADLINE_S)
         await rebuild(InText(), REGISTRY, settings)
-        answer = await answerer.answer(query, tenant="default", after=None, timeout_s=10)
+        answer = await answerer.answer(query, tenant="default", after=None, timeout_s=DEADLINE_S)
     assert answer == Balance(cents=3, deposits=3)
 
 

@@ -19,7 +19,7 @@ from tests.working import eventually, working
 
 PAGES = ("README.md", "docs/tutorial/first-dataset.md")
 RUN = ("datapunk send", "datapunk query", "id=")  # others don't end, or need what isn't started here
-PATIENCE_S = 10.0  # for projections to catch up
+PATIENCE_S = 60.0  # for projections to catch up
 
 
 @dataclass(frozen=True)

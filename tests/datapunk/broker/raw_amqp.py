@@ -12,7 +12,7 @@ from pamqp import commands as amqp
 from pamqp import frame
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class RawAmqp(AbstractContextManager["RawAmqp"]):

@@ -15,7 +15,7 @@ from tests.datapunk.broker.conftest import OpenLink, queue_of, take
 from tests.management import Management
 from tests.proxy import proxy_to
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def with_other(url: str, **parts: str) -> str:

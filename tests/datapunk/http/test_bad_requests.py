@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from datapunk.settings import Settings
 from datapunk.worker import prepare
 from tests.accounts.module import accounts
+from tests.properties import examples
 from tests.serving import serving
+from tests.working import DEADLINE_S
 
 DEPOSIT = "/v1/commands/accounts.Deposit"
 OPEN = "/v1/commands/accounts.OpenAccount"
@@ -170,7 +172,7 @@ values = st.recursive(
 
 
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(body=st.binary(max_size=60) | values.map(lambda value: json.dumps(value).encode()))
 async def test_no_body_at_all_makes_the_server_fail(http: httpx.AsyncClient, body: bytes) -> None:
@@ -181,7 +183,7 @@ async def test_no_body_at_all_makes_the_server_fail(http: httpx.AsyncClient, bod
 
 
 @hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(
     parameters=st.dictionaries(
@@ -197,7 +199,7 @@ async def _raw(http: httpx.AsyncClient, request: bytes) -> bytes:
     """What the server answers first to these very bytes."""
     reader, writer = await asyncio.open_connection(http.base_url.host, http.base_url.port)
     writer.write(request)
-    answer = await asyncio.wait_for(reader.read(4096), 10)
+    answer = await asyncio.wait_for(reader.read(4096), DEADLINE_S)
     writer.close()
     return answer
 

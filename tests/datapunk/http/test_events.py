@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.serving import Heard, following, take
+from tests.working import DEADLINE_S
 
 DEPOSIT = "/v1/commands/accounts.Deposit"
 
@@ -86,7 +87,7 @@ async def test_a_client_that_reads_late_holds_up_nobody_and_misses_nothing(http:
         slow.setblocking(False)
         received = b""
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(DEADLINE_S):
             while received.count(b"\nid: ") < 300:
                 received += await loop.sock_recv(slow, 65536)
     ids = [int(line.removeprefix(b"id: ")) for line in received.splitlines() if line.startswith(b"id: ")]

@@ -11,6 +11,7 @@ from datapunk.http.tail import EventTail
 from datapunk.store.append import AppendBatch, append
 from datapunk.store.connection import connect
 from datapunk.store.events import EventData
+from tests.working import DEADLINE_S
 
 
 def everything(event):
@@ -18,7 +19,7 @@ def everything(event):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         while not condition():  # noqa: ASYNC110  # there's nothing to be told by
             await asyncio.sleep(0.005)
 
@@ -67,7 +68,7 @@ async def following(tail, after, matches=everything):
     async with aclosing(tail.follow(matches, after)) as events:
 
         async def next_event():
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(DEADLINE_S):
                 while True:
                     event = await anext(events)
                     if not isinstance(event, int):
@@ -143,7 +144,7 @@ async def test_pages_get_shorter_when_events_are_large(tail, write, monkeypatch)
 async def test_an_idle_listener_hears_the_position(tail, write):
     (position,) = await write(event("t.a/1", 1))
     async with aclosing(tail.follow(lambda event: False, 0)) as events:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(DEADLINE_S):
             assert await anext(events) == position
 
 
@@ -164,7 +165,7 @@ async def test_closing_ends_all_following(tail, write):
             heard.append(each)
 
     following = asyncio.create_task(follow())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_S):
         await until(lambda: heard)
         await tail.close()
         await following

@@ -20,7 +20,7 @@ from schemas.lake.types import Filter, Order
 from tests.working import working
 
 Json = Any
-PATIENCE_S = 20.0  # a projection that is stuck shows as a query that isn't answered in time
+PATIENCE_S = 60.0  # a projection that is stuck shows as a query that isn't answered in time
 
 
 class Lake:
