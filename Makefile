@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # Tests start hundreds of processes, each of which would compile all that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install install-checks up down demo test test-unit lint format specs bench docs clean
+.PHONY: help install install-checks up down demo test test-unit lint format specs bench chaos docs clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ format: install ## Format the code
 
 specs: install-checks ## Check the models of the protocol, exhaustively, and that each known bug is found
 	@$(BIN)/python specs/check.py
+
+chaos: install ## Kill servers and workers at random for ten minutes (CHAOS_SECONDS), and check every promise
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/pytest -s tests/chaos
 
 bench: install ## Measure the engine and the codec
 	@$(BIN)/pytest -m bench -s tests/bench

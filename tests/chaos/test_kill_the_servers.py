@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -16,16 +15,6 @@ from tests.working import eventually, worker_process
 
 ACCOUNTS = 6
 PROGRESS_WITHIN_S = 60.0
-
-
-@pytest.fixture
-def own_settings(place: Place) -> Settings:
-    """Servers of one's own, which may be killed."""
-    record = place.start("postgres", "rabbitmq")
-    variables = {name.removeprefix("DATAPUNK_").lower(): url for name, url in record.endpoints.items()}
-    return Settings(**variables).model_copy(  # type: ignore[arg-type]
-        update={"directory": Path(), "heartbeat_s": 0.2, "member_timeout_s": 2.0, "shards": 4}
-    )
 
 
 @pytest.mark.servers
