@@ -38,6 +38,7 @@ COMMANDS = {
     "doctor": Entry("datapunk.cli.doctor", "doctor", "Check this machine, and say what to do.", _STACK),
     "run": Entry("datapunk.cli.run", "run", "Run modules: their actors, projections and queries.", _RUNNING),
     "topology": Entry("datapunk.cli.topology", "app", "Declare the modules' exchanges and queues.", _RUNNING),
+    "module": Entry("datapunk.cli.module", "app", "Start a module of your own.", _RUNNING),
     "projections": Entry("datapunk.cli.projections", "app", "List, rebuild, pause and resume them.", _RUNNING),
     "schemas": Entry("datapunk.cli.schemas", "app", "Generate, check, list and show Avro schemas.", _RUNNING),
     "send": Entry("datapunk.cli.send", "send", "Send a command, and show its outcome.", _MESSAGES),

@@ -1,1 +1,1 @@
-"""Orders: placed, then shipped."""
+"""The module orders."""

@@ -1,16 +1,17 @@
-"""How orders plug in."""
+"""How it plugs in."""
 
 from __future__ import annotations
 
 from datapunk import Module
-from orders.open_orders import OpenOrders, list_open_orders
+
+from orders.all_orders import AllOrders, list_orders
 from orders.order import Order
 
 orders = Module(
     name="orders",
     schemas="orders",
     actors=[Order],
-    projections=[OpenOrders],
-    queries=[list_open_orders],
-    description="Orders: place them, ship them, see which are open.",
+    projections=[AllOrders],
+    queries=[list_orders],
+    description="Create an order, list them all.",
 )

@@ -10,19 +10,15 @@ from typing import ClassVar
 from datapunk.messages.message import Command
 
 
-class PlaceOrder(Command, frozen=True, kw_only=True):
-    """Order a product. The order's id is the command's actor-id.
+class CreateOrder(Command, frozen=True, kw_only=True):
+    """Create an order. Its id is the command's actor-id.
 
     Attributes:
-        customer: Who orders.
-        product: What.
-        quantity: How many, at least one.
+        description: What it is, for people.
     """
 
-    message_type: ClassVar[str] = "orders.PlaceOrder"
-    customer: str
-    product: str
-    quantity: int = 1
+    message_type: ClassVar[str] = "orders.CreateOrder"
+    description: str
 
 
 class ShipOrder(Command, frozen=True, kw_only=True):
@@ -30,19 +26,21 @@ class ShipOrder(Command, frozen=True, kw_only=True):
 
     Attributes:
         carrier: Which.
+        weight: In pounds, at least one.
     """
 
     message_type: ClassVar[str] = "orders.ShipOrder"
     carrier: str
+    weight: int
 
 
 AVRO_TYPES: dict[str, type] = {
-    "orders.PlaceOrder": PlaceOrder,
+    "orders.CreateOrder": CreateOrder,
     "orders.ShipOrder": ShipOrder,
 }
 
 __all__ = [
     "AVRO_TYPES",
-    "PlaceOrder",
+    "CreateOrder",
     "ShipOrder",
 ]

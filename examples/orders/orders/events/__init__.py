@@ -10,19 +10,15 @@ from typing import ClassVar
 from datapunk.messages.message import Event
 
 
-class OrderPlaced(Event, frozen=True, kw_only=True):
-    """Somebody ordered a product.
+class OrderCreated(Event, frozen=True, kw_only=True):
+    """An order was created.
 
     Attributes:
-        customer: Who.
-        product: What.
-        quantity: How many.
+        description: What it is, for people.
     """
 
-    message_type: ClassVar[str] = "orders.OrderPlaced"
-    customer: str
-    product: str
-    quantity: int = 1
+    message_type: ClassVar[str] = "orders.OrderCreated"
+    description: str = ""
 
 
 class OrderShipped(Event, frozen=True, kw_only=True):
@@ -30,19 +26,21 @@ class OrderShipped(Event, frozen=True, kw_only=True):
 
     Attributes:
         carrier: With whom.
+        weight: In pounds.
     """
 
     message_type: ClassVar[str] = "orders.OrderShipped"
     carrier: str = ""
+    weight: int = 0
 
 
 AVRO_TYPES: dict[str, type] = {
-    "orders.OrderPlaced": OrderPlaced,
+    "orders.OrderCreated": OrderCreated,
     "orders.OrderShipped": OrderShipped,
 }
 
 __all__ = [
     "AVRO_TYPES",
-    "OrderPlaced",
+    "OrderCreated",
     "OrderShipped",
 ]

@@ -13,58 +13,54 @@ import msgspec
 from datapunk.messages.message import Answer, Query
 
 
-class ListOpenOrders(Query, frozen=True, kw_only=True):
-    """Orders that were placed and not shipped, the oldest first.
+class ListOrders(Query, frozen=True, kw_only=True):
+    """What there is, the oldest first.
 
     Attributes:
-        customer: Only this one's.
-        limit: Most orders in the answer, 1 to 1,000.
+        limit: Most in the answer, 1 to 1,000.
     """
 
-    message_type: ClassVar[str] = "orders.ListOpenOrders"
-    answer_type: ClassVar[str] = "orders.OpenOrderList"
-    customer: str | None = None
+    message_type: ClassVar[str] = "orders.ListOrders"
+    answer_type: ClassVar[str] = "orders.OrderList"
     limit: int = 100
 
 
-class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
+class OrderSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One of them.
 
     Attributes:
-        order: Its id.
-        customer: Who ordered.
-        product: What.
-        quantity: How many.
-        placed_at: When.
+        id: Its id.
+        description: What it is, for people.
+        created_at: Since when.
+        carrier: Who has it; null: it's still here.
     """
 
-    order: str
-    customer: str
-    product: str
-    quantity: int
-    placed_at: datetime
+    id: str
+    description: str
+    created_at: datetime
+    carrier: str | None = None
 
 
-class OpenOrderList(Answer, frozen=True, kw_only=True):
-    """Open orders.
+class OrderList(Answer, frozen=True, kw_only=True):
+    """What there is.
 
     Attributes:
         orders: The oldest first.
     """
 
-    message_type: ClassVar[str] = "orders.OpenOrderList"
-    orders: list[OpenOrder]
+    message_type: ClassVar[str] = "orders.OrderList"
+    orders: list[OrderSummary]
 
 
 AVRO_TYPES: dict[str, type] = {
-    "orders.ListOpenOrders": ListOpenOrders,
-    "orders.OpenOrderList": OpenOrderList,
-    "orders.OpenOrder": OpenOrder,
+    "orders.ListOrders": ListOrders,
+    "orders.OrderList": OrderList,
+    "orders.OrderSummary": OrderSummary,
 }
 
 __all__ = [
     "AVRO_TYPES",
-    "ListOpenOrders",
-    "OpenOrder",
-    "OpenOrderList",
+    "ListOrders",
+    "OrderList",
+    "OrderSummary",
 ]
