@@ -32,7 +32,8 @@ def start_servers(names: Iterable[str]) -> None:
     Raises:
         StackError: they could not be started; `datapunk doctor` says what is missing.
     """
-    missing = [name for name in SERVERS if name in set(names) and not answers(name)]
+    wanted = set(names)
+    missing = [name for name in SERVERS if name in wanted and not answers(name)]
     if not missing:
         return
     directory = Path(_running.enter_context(tempfile.TemporaryDirectory(prefix="datapunk-tests-", dir=data_folder())))
