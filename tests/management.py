@@ -10,6 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from datapunk.settings import load_settings
+from tests.working import DEADLINE_S
 
 
 class Management:
@@ -20,7 +21,7 @@ class Management:
         self._http = httpx.Client(
             base_url=place.copy_with(username=None, password=None),
             auth=(place.username, place.password),
-            timeout=60,
+            timeout=DEADLINE_S,
         )
         self.vhost = vhost
 
@@ -63,7 +64,7 @@ class Management:
 
     async def kill_connection(self, name: str) -> None:
         """Close a client's connection; the HTTP API learns of a connection some seconds after it's opened."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + DEADLINE_S
         while not (found := self.connections(name)):
             assert time.monotonic() < deadline, f"the HTTP API doesn't show connection {name}"
             await asyncio.sleep(0.1)

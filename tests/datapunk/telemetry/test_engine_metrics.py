@@ -63,7 +63,10 @@ async def test_it_moves_with_each_command(settings: Settings, name: str, labels:
         await becomes(name, lambda value: value > before, **labels)
 
 
-async def test_an_owner_tells_its_shards_and_nobody_does_afterwards(settings: Settings) -> None:
+async def test_an_owner_tells_its_shards_and_nobody_does_afterwards(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datapunk.shard.MEASURE_S", 0.1)
     async with working([accounts], settings):
         await becomes("shards_owned", lambda value: value == settings.shards, module="accounts")
         await becomes("queue_depth", lambda value: value == 0, queue="accounts.commands.0")
@@ -71,7 +74,8 @@ async def test_an_owner_tells_its_shards_and_nobody_does_afterwards(settings: Se
     assert sample("queue_depth", queue="accounts.commands.0") is None
 
 
-async def test_the_depth_of_the_dead_letter_queue_is_told(settings: Settings) -> None:
+async def test_the_depth_of_the_dead_letter_queue_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datapunk.shard.MEASURE_S", 0.1)
     async with working([accounts], settings) as client:
         before = sample("error_rate_total", service="accounts.shards", error_type="handler_failed") or 0.0
         assert (await client.send(Misbehave(how="decide"), "a")).status is Status.Failed
