@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datapunk.actor import Actor, Rejected, applies, handles, reads
+    from datapunk.messages.upcasters import upcasts
     from datapunk.module import Module
     from datapunk.projection import Asked, Projection, Recorded, Rows, answers, projects
 
@@ -21,11 +22,13 @@ __all__ = [
     "handles",
     "projects",
     "reads",
+    "upcasts",
 ]
 
 # Loaded when first used: `datapunk --help` and the shell's completion need none of it.
 _HOMES = {
     "datapunk.actor": ("Actor", "Rejected", "applies", "handles", "reads"),
+    "datapunk.messages.upcasters": ("upcasts",),
     "datapunk.module": ("Module",),
     "datapunk.projection": ("Asked", "Projection", "Recorded", "Rows", "answers", "projects"),
 }

@@ -18,7 +18,7 @@ class OrderCreated(Event, frozen=True, kw_only=True):
     """
 
     message_type: ClassVar[str] = "orders.OrderCreated"
-    description: str = ""
+    description: str
 
 
 class OrderShipped(Event, frozen=True, kw_only=True):
@@ -30,8 +30,8 @@ class OrderShipped(Event, frozen=True, kw_only=True):
     """
 
     message_type: ClassVar[str] = "orders.OrderShipped"
-    carrier: str = ""
-    weight: int = 0
+    carrier: str
+    weight: int
 
 
 AVRO_TYPES: dict[str, type] = {
