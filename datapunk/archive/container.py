@@ -7,7 +7,7 @@ names by fingerprint.
 from __future__ import annotations
 
 import dataclasses
-import zlib
+import json
 from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
@@ -20,9 +20,6 @@ from datapunk.store.events import InboxEntry, RecordedEvent
 
 BLOCK_BYTES = 256 * 1024  # before compression
 COMPRESSION_LEVEL = 3  # of 9; more takes far longer and gains little
-
-# What reading a damaged file raises in fastavro.
-DAMAGED = (ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError, zlib.error)
 
 _UUID = {"type": "string", "logicalType": "uuid"}
 _TIME = {"type": "long", "logicalType": "timestamp-micros"}
@@ -124,12 +121,19 @@ def read_container(file: IO[bytes]) -> Iterator[Header | Record | Trailer]:
         ArchiveDamaged: if it's no such file, or not any more.
     """
     try:
-        for found in fastavro.reader(file, return_record_name=True):
+        reader = fastavro.reader(file, return_record_name=True)
+        # The checksum is of values, and can't tell in all cases what type they were read as.
+        schema = json.loads(cast("Any", reader).metadata["avro.schema"])
+        if fastavro.parse_schema(schema, named_schemas={}) != fastavro.parse_schema(SCHEMA, named_schemas={}):
+            raise ArchiveDamaged("this Avro container holds something else than an archive, or its schema is damaged")
+        for found in reader:
             name, values = cast("tuple[str, dict[str, Any]]", found)
             yield _MAKERS[name](**values)
+    except ArchiveDamaged:
+        raise
     except EOFError:
         return  # cut off: who misses the trailer says so
-    except DAMAGED as error:
+    except Exception as error:  # of bytes that aren't what they should be, the library says anything
         raise ArchiveDamaged(f"not an archive in an Avro container, or damaged: {error!r}") from None
 
 

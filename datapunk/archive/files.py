@@ -117,6 +117,8 @@ def records_of(file: IO[bytes]) -> Iterator[Record]:
     """
     tally, trailer, header = Tally(), None, None
     try:
+        if _peek(file, 2) == _GZIP_MAGIC:
+            file = cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb"))
         for found in _lines(file):
             if trailer is not None:
                 raise ArchiveDamaged("something comes after the trailer: are these two archives in one file?")
@@ -133,6 +135,7 @@ def records_of(file: IO[bytes]) -> Iterator[Record]:
             else:
                 tally.add(found)
                 yield found
+        file.read(1)  # what is compressed has a checksum of its own at its end
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ArchiveDamaged(f"the compression is cut off or damaged: {error}") from None
     counted = tally.trailer()
@@ -145,11 +148,7 @@ def records_of(file: IO[bytes]) -> Iterator[Record]:
 
 
 def _lines(file: IO[bytes]) -> Iterator[Header | Record | Trailer]:
-    start = _peek(file, 4)
-    if start.startswith(_GZIP_MAGIC):
-        file = cast("IO[bytes]", gzip.GzipFile(fileobj=file, mode="rb"))
-        start = _peek(file, 4)
-    return read_container(file) if start == _AVRO_MAGIC else read_json_lines(file)
+    return read_container(file) if _peek(file, 4) == _AVRO_MAGIC else read_json_lines(file)
 
 
 def _peek(file: IO[bytes], size: int) -> bytes:

@@ -69,7 +69,9 @@ def import_(
         size = 0 if file == STANDARD else Path(file).stat().st_size
         with _progress("") as show:
             trailer, is_new = asyncio.run(_import(settings, opened_file, size, show))
-    _tell(trailer, as_json=as_json, done="imported" if is_new else "all there already, nothing changed", is_new=is_new)
+    _tell(
+        trailer, as_json=as_json, done="imported" if is_new else "are all there already; nothing changed", is_new=is_new
+    )
 
 
 async def _export(settings: Settings, selection: Selection, writer: Any, on_progress: OnProgress) -> Trailer:
