@@ -28,7 +28,7 @@ class Management:
     @classmethod
     def of(cls, broker_url: str) -> Management:
         """For the virtual host of a broker's URL."""
-        return cls(load_settings().broker_management_url, broker_url.rpartition("/")[2])
+        return cls(load_settings().broker_management_url, broker_url.rpartition("/")[2] or quote("/", safe=""))
 
     def create_vhost(self) -> None:
         self._http.put(f"/api/vhosts/{self.vhost}").raise_for_status()
