@@ -19,9 +19,11 @@ from datapunk.settings import Settings
 from datapunk.shard import nowhere
 from datapunk.store.connection import connect
 from datapunk.store.read import read_stream
+from datapunk.store.statements import statement
 from datapunk.worker import Worker, prepare
 
-STOPS_WITHIN_S = 60.0
+STARTS_WITHIN_S = STOPS_WITHIN_S = 60.0
+_LOOK_S = 0.02  # between two looks
 _PAGE = 1000  # events
 
 
@@ -105,6 +107,24 @@ async def working(
 
 @asynccontextmanager
 async def running_platform(modules: Sequence[Module], settings: Settings) -> AsyncGenerator[Platform]:
-    """Modules at work, for as long as the block runs."""
+    """Modules at work, for as long as the block runs: with their tables, so that one may ask at once."""
     async with working(modules, settings) as client:
+        await _projecting(modules, settings)
         yield Platform(settings, client, Registry.of(modules))
+
+
+async def _projecting(modules: Sequence[Module], settings: Settings) -> None:
+    """Wait until every projection has its tables, and follows events.
+
+    Raises:
+        TimeoutError: if that takes too long; the log says why.
+    """
+    names = [projection.full_name() for module in modules for projection in module.projections]
+    if not names:
+        return
+    async with asyncio.timeout(STARTS_WITHIN_S), await connect(settings.database_url) as conn:
+        while True:
+            cursor = await conn.execute(statement("least_checkpoint"), {"projections": names})
+            if await cursor.fetchone() is not None:
+                return
+            await asyncio.sleep(_LOOK_S)

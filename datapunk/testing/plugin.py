@@ -20,11 +20,12 @@ was selected needs them. Such a test has the marker `servers`: `-m "not servers"
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 import pytest
 import pytest_asyncio
 
+from datapunk.errors import StackError
 from datapunk.module import Module, find_modules
 from datapunk.settings import Settings, load_settings
 from datapunk.stack.postgres import Postgres
@@ -48,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "servers: needs real servers (set by itself, from the fixtures asked for)")
     leads_workers = bool(getattr(config.option, "numprocesses", None)) and not _is_worker(config)
     if leads_workers and _WITHOUT_SERVERS not in config.option.markexpr and not config.option.collectonly:
-        start_servers(name for names in NEEDS.values() for name in names)
+        _start(name for names in NEEDS.values() for name in names)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by marker
@@ -65,7 +66,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     needed = {name for item in session.items for name in needed_by(item)}
     if needed:
-        start_servers(needed)
+        _start(needed)
 
 
 def pytest_unconfigure() -> None:
@@ -76,6 +77,13 @@ def pytest_unconfigure() -> None:
 def needed_by(item: pytest.Item) -> set[str]:
     """The run's servers that a test uses. (One that starts its own just carries the marker.)"""
     return {name for fixture in getattr(item, "fixturenames", ()) for name in NEEDS.get(fixture, ())}
+
+
+def _start(names: Iterable[str]) -> None:
+    try:
+        start_servers(names)
+    except StackError as error:  # its message says what to do; a traceback would hide it
+        raise pytest.UsageError(f"no servers for the tests: {error}") from None
 
 
 def _is_worker(config: pytest.Config) -> bool:

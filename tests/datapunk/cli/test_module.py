@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from contextlib import chdir
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from datapunk.cli.main import app
+from datapunk.scaffold.names import names_of
+from datapunk.scaffold.project import project_files
 from datapunk.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -141,6 +144,14 @@ def test_what_it_wrote_is_told_as_json(tmp_path: Path) -> None:
     assert (told["module"], told["directory"]) == ("orders", "orders")
     assert told["files"] == sorted(f"orders/{name}" for name in files_of(tmp_path / "orders"))
     assert told["next"][0] == "cd orders"
+
+
+def test_a_datapunk_from_an_index_is_not_sought_in_a_folder() -> None:
+    files = project_files(names_of("orders"), ">=1.2,<2", None)
+    pyproject = tomllib.loads(files[Path("pyproject.toml")])
+    assert pyproject["project"]["dependencies"] == ["datapunk>=1.2,<2"]
+    assert "sources" not in pyproject.get("tool", {}).get("uv", {})
+    assert "pip install 'datapunk[embedded,testing]' -e .\n" in files[Path("README.md")]
 
 
 @pytest.mark.parametrize(
