@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from importlib.metadata import distribution
 from pathlib import Path
@@ -46,7 +47,7 @@ def new(
     files = write_project(folder, names, _versions(), source)
     written = [str(path) for path in files]
     steps = [
-        f"cd {folder}",
+        f"cd {shlex.quote(str(folder))}",
         "python3 -m venv .venv && source .venv/bin/activate",
         f"pip install {requirement(source)} -e .",
         "pytest",

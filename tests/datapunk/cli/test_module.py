@@ -126,6 +126,15 @@ def test_a_file_in_the_way_is_not_overwritten(tmp_path: Path) -> None:
     assert files_of(tmp_path) == {"orders": "mine"}
 
 
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "file/orders can't be written:" in refused(tmp_path, "orders", "--directory", "file/orders")
+
+
+def test_the_way_into_a_folder_can_be_pasted(tmp_path: Path) -> None:
+    assert "  cd 'my orders'\n" in new(tmp_path, "orders", "--directory", "my orders")
+
+
 def test_it_says_what_to_do_next(tmp_path: Path) -> None:
     source = os.path.relpath(ROOT, tmp_path / "orders")
     _, _, after = new(tmp_path, "orders").partition("next:\n\n")
