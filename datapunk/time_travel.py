@@ -20,7 +20,7 @@ from datapunk.store.read import read_stream
 from datapunk.store.statements import statement
 
 BINARY = "application/avro"  # how the store keeps event bodies
-PAGE = 1000  # events a query
+PAGE = 200  # events a query; each may be large
 
 Point = int | datetime  # a version, or the last one until then
 State = dict[str, Any]

@@ -27,10 +27,12 @@ from datapunk.module import Module
 from datapunk.state import state_codec
 from datapunk.store.canonical import canonical, one_moment
 from datapunk.store.events import RecordedEvent, SnapshotData
+from datapunk.store.read import MAX_BYTES
 from datapunk.store.statements import statement
 
 BINARY = "application/avro"  # how the store keeps event bodies
-ROWS_AT_ONCE = 5000  # fetched from the server
+EVENTS_AT_ONCE = 5000  # fetched from the server; fewer where they'd have more than `MAX_BYTES`
+SNAPSHOTS_AT_ONCE = 100
 SAMPLE = 10  # of so many snapshots one is compared with a replay
 PROGRESS_EVERY = 1000  # events
 
@@ -254,16 +256,23 @@ class Verifier:
         self._on_finding(Finding(problem, where, detail))
 
     async def _events(self) -> AsyncGenerator[RecordedEvent]:
-        async with self._conn.cursor(name="events", row_factory=args_row(RecordedEvent)) as cursor:
-            cursor.itersize = ROWS_AT_ONCE
-            await cursor.execute(statement("verify_events"), binary=True)
-            async for event in cursor:
+        """Page by page: a cursor of the server knows no limit in bytes, and events may be large."""
+        page = {"tenant": "", "stream": "", "version": -1, "limit": EVENTS_AT_ONCE, "bytes": MAX_BYTES}
+        while True:
+            async with self._conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
+                await cursor.execute(statement("verify_events"), page, prepare=False)  # planned for these values
+                events = await cursor.fetchall()
+            if not events:
+                return
+            for event in events:
                 yield event
+            last = events[-1]
+            page |= {"tenant": last.tenant, "stream": last.stream, "version": last.version}
 
     async def _snapshots(self) -> AsyncGenerator[SnapshotData]:
         """In the order of the streams."""
         async with self._conn.cursor(name="snapshots", row_factory=args_row(SnapshotData)) as cursor:
-            cursor.itersize = ROWS_AT_ONCE
+            cursor.itersize = SNAPSHOTS_AT_ONCE
             await cursor.execute(statement("verify_snapshots_in_order"), binary=True)
             async for snapshot in cursor:
                 yield snapshot

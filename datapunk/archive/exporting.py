@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg import AsyncConnection
 from psycopg.rows import args_row
@@ -18,14 +18,17 @@ from datapunk.archive.records import FORMAT, Header, Record, SchemaRow, Tally, T
 from datapunk.errors import UnknownSchema
 from datapunk.store.canonical import one_moment
 from datapunk.store.events import InboxEntry, RecordedEvent
-from datapunk.store.read import safe_position
+from datapunk.store.read import MAX_BYTES, safe_position
 from datapunk.store.statements import statement
 
 OnProgress = Callable[[int, int], None]  # done, in all
 
 Point = int | datetime  # in history: a position, or the last event until then
 
-ROWS_AT_ONCE = 5000  # fetched from the server
+EVENTS_AT_ONCE = 5000  # fetched from the server; fewer where they'd have more than `MAX_BYTES`
+ROWS_AT_ONCE = 1000  # of others
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +113,33 @@ async def _records(conn: AsyncConnection[Any], header: Header, *, is_whole: bool
         "streams": header.streams or None,
         "is_whole": is_whole,
     }
-    kinds: list[tuple[str, type[Record]]] = [
-        ("export_schemas", SchemaRow),
-        ("export_events", RecordedEvent),
-        ("export_inbox", InboxEntry),
-        ("export_outbox", Unpublished),
-    ]
-    for name, kind in kinds:
-        async with conn.cursor(name=name, row_factory=args_row(kind)) as cursor:
-            cursor.itersize = ROWS_AT_ONCE
-            await cursor.execute(statement(name), wanted, binary=True)
-            async for record in cursor:
-                yield record
+    async for schema in _rows(conn, "export_schemas", wanted, SchemaRow):
+        yield schema
+    async for event in _events(conn, wanted):
+        yield event
+    async for command in _rows(conn, "export_inbox", wanted, InboxEntry):
+        yield command
+    async for unpublished in _rows(conn, "export_outbox", wanted, Unpublished):
+        yield unpublished
+
+
+async def _events(conn: AsyncConnection[Any], wanted: dict[str, Any]) -> AsyncIterator[RecordedEvent]:
+    """Page by page: a cursor of the server knows no limit in bytes, and events may be large."""
+    wanted = wanted | {"limit": EVENTS_AT_ONCE, "bytes": MAX_BYTES}
+    while True:
+        async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
+            await cursor.execute(statement("export_events"), wanted, prepare=False)  # planned for these values
+            events = await cursor.fetchall()
+        if not events:
+            return
+        for event in events:
+            yield event
+        wanted["after"] = events[-1].position
+
+
+async def _rows(conn: AsyncConnection[Any], name: str, wanted: dict[str, Any], kind: type[R]) -> AsyncIterator[R]:
+    async with conn.cursor(name=name, row_factory=args_row(kind)) as cursor:
+        cursor.itersize = ROWS_AT_ONCE
+        await cursor.execute(statement(name), wanted, binary=True)
+        async for record in cursor:
+            yield record

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby, islice
-from typing import Any, cast
+from itertools import groupby
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 import msgspec
@@ -26,7 +26,9 @@ from datapunk.store.inbox import lookup_many
 from datapunk.store.read import events_at
 from datapunk.store.statements import statement
 
-BATCH = 1000  # records between two looks at whether to stop
+BATCH, BATCH_BYTES = 1000, 8 * 1024 * 1024  # most records between two looks at whether to stop
+
+R = TypeVar("R", bound=Record)
 
 EVENT_TYPES = ("int8", "text", "text", "int8", "text", "uuid", "text", "bytea", "uuid", "jsonb", "timestamptz")
 COMMAND_TYPES = ("uuid", "text", "text", "text", "bytea", "bytea", "int8", "int8", "timestamptz")
@@ -78,6 +80,19 @@ def _counted(records: Iterable[Record], tally: Tally) -> Iterator[Record]:
         yield record
 
 
+def _batches(records: Iterable[R]) -> Iterator[list[R]]:
+    batch: list[R] = []
+    size = 0
+    for record in records:
+        batch.append(record)
+        size += len(record.data) if isinstance(record, RecordedEvent) else 0
+        if len(batch) == BATCH or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
 async def _is_empty(conn: AsyncConnection[Any]) -> bool:
     cursor = await conn.execute(statement("is_store_empty"))
     return await cursor.fetchone() == (True,)
@@ -126,7 +141,7 @@ async def _copy_events(
 ) -> int:
     async with conn.cursor() as cursor, cursor.copy(statement("copy_events")) as copy:
         copy.set_types(EVENT_TYPES)
-        while batch := list(islice(events, BATCH)):
+        for batch in _batches(events):
             for event in batch:
                 if event.schema not in known:
                     raise UnknownSchema(
@@ -161,7 +176,7 @@ async def _copy_commands(
 ) -> None:
     async with conn.cursor() as cursor, cursor.copy(statement("copy_inbox")) as copy:
         copy.set_types(COMMAND_TYPES)
-        while batch := list(islice(commands, BATCH)):
+        for batch in _batches(commands):
             for command in batch:
                 await copy.write_row(
                     (
@@ -194,7 +209,7 @@ async def _check_versions(conn: AsyncConnection[Any]) -> None:
 async def _compare(conn: AsyncConnection[Any], records: Iterator[Record], on_progress: Callable[[], None]) -> None:
     """See that every event is in the store already; the store may hold more."""
     for kind, run in groupby(records, key=type):
-        while batch := list(islice(run, BATCH)):
+        for batch in _batches(run):
             if kind is RecordedEvent:
                 await _compare_events(conn, cast("list[RecordedEvent]", batch))
             elif kind is InboxEntry:

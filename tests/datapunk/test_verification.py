@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from psycopg import AsyncConnection
 
+from datapunk import verification
 from datapunk.state import state_codec
 from datapunk.store.append import AppendBatch, append
 from datapunk.store.connection import connect
@@ -67,6 +68,17 @@ async def test_a_store_as_it_should_be_has_no_finding(connection: AsyncConnectio
 async def test_an_empty_store_has_no_finding(connection: AsyncConnection[Any]) -> None:
     report, findings, _ = await verified(connection)
     assert (report.events, report.sha256, findings) == (0, "0" * 64, [])
+
+
+@pytest.mark.parametrize("limit", ["EVENTS_AT_ONCE", "MAX_BYTES"])
+async def test_pages_do_not_change_what_is_found(
+    connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    await remember(connection)
+    await append(connection, AppendBatch("accounts", OWNER, snapshots=[snapshot(2, 7)]))
+    whole = await verified(connection)
+    monkeypatch.setattr(verification, limit, 2)  # of events, or bytes
+    assert await verified(connection) == whole
 
 
 async def test_hashes_are_equal_for_equal_histories_only(

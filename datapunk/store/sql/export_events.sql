@@ -1,7 +1,16 @@
 select tenant, stream, version, type, id, schema, data, causation, metadata, position, at
-from events
-where position > %(after)s and position <= %(until)s
-    and (%(module)s::text is null or starts_with(stream, %(module)s || '.'))
-    and (%(tenant)s::text is null or tenant = %(tenant)s)
-    and (%(streams)s::text[] is null or stream = any(%(streams)s))
+from (
+    select *, sum(octet_length(data)) over (order by position) - octet_length(data) as bytes_before
+    from (
+        select tenant, stream, version, type, id, schema, data, causation, metadata, position, at
+        from events
+        where position > %(after)s and position <= %(until)s
+            and (%(module)s::text is null or starts_with(stream, %(module)s || '.'))
+            and (%(tenant)s::text is null or tenant = %(tenant)s)
+            and (%(streams)s::text[] is null or stream = any(%(streams)s))
+        order by position
+        limit %(limit)s
+    ) as next
+) as measured
+where bytes_before < %(bytes)s
 order by position

@@ -12,6 +12,7 @@ import fastavro
 import pytest
 from psycopg import AsyncConnection
 
+from datapunk.archive import exporting, importing
 from datapunk.archive.exporting import Selection
 from datapunk.archive.files import opened, records_of
 from datapunk.archive.importing import import_records
@@ -64,6 +65,32 @@ async def test_bodies_in_json_lines_can_be_read_by_people(connection: AsyncConne
     await save(connection, tmp_path / "x.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
     assert [line["event"]["data"] for line in lines if "event" in line] == [{"cents": 1, "balance": 1}] * 2
+
+
+@pytest.mark.parametrize("limit", ["EVENTS_AT_ONCE", "MAX_BYTES"])
+async def test_an_export_of_several_pages_is_the_same(
+    connection: AsyncConnection[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    await remember(connection)
+    whole = await save(connection, tmp_path / "whole.jsonl")
+    monkeypatch.setattr(exporting, limit, 2)  # of events, or bytes
+    assert await save(connection, tmp_path / "pages.jsonl") == whole
+
+
+@pytest.mark.parametrize("limit", ["BATCH", "BATCH_BYTES"])
+async def test_an_import_of_several_batches_is_the_same(
+    connection: AsyncConnection[Any],
+    target: AsyncConnection[Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+) -> None:
+    await remember(connection)
+    exported = await save(connection, tmp_path / "x.avro")
+    monkeypatch.setattr(importing, limit, 4)  # of records, or bytes
+    for is_new in (True, False):
+        assert await load(target, tmp_path / "x.avro") == (exported, is_new)
+    assert await contents(target, "events") == await contents(connection, "events")
 
 
 async def test_a_body_that_json_would_change_stays_as_it_is(
