@@ -13,6 +13,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Collection, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from types import TracebackType
@@ -30,6 +31,7 @@ from datapunk.telemetry.logs import get_logger
 
 log = get_logger(__name__)
 
+HANG_UP_S = 1.0  # for a query to notice that its connection is gone
 _AWAY = (psycopg.Error, OSError, TimeoutError)
 
 
@@ -69,6 +71,7 @@ class Membership:
         self._given_up: set[str] = set()
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
         self._beating: asyncio.Task[None] | None = None
+        self._is_leaving = asyncio.Event()
         self._last_beat = monotonic()
         self._database = asyncio.Lock()
         self._conn: AsyncConnection[Any] | None = None
@@ -114,8 +117,8 @@ class Membership:
         """Stop beating and give everything back; others needn't wait for the silence."""
         if self._beating is None:
             return
-        self._beating.cancel()
-        await asyncio.gather(self._beating, return_exceptions=True)
+        self._is_leaving.set()
+        await self._beating
         self._beating = None
         self._owned.clear()
         try:
@@ -125,7 +128,7 @@ class Membership:
         await self._drop_connection()
 
     async def _beat_for_ever(self) -> None:
-        while True:
+        while not self._is_leaving.is_set():
             try:
                 await self._bounded(self._beat(), self._patience())
             except _AWAY as error:
@@ -135,7 +138,8 @@ class Membership:
                 # The next heartbeat would come too late to be sure.
                 if self._owned and silence + self._settings.heartbeat_s > self._settings.member_timeout_s:
                     self._lose(f"no heartbeat reached the database for {silence:.1f} s")
-            await asyncio.sleep(self._settings.heartbeat_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_leaving.wait(), self._settings.heartbeat_s)
 
     def _patience(self) -> float:
         """How long a heartbeat may take, in seconds: an owner must know before others count it as dead."""
@@ -212,9 +216,11 @@ class Membership:
             await asyncio.wait({task}, timeout=limit_s)
         finally:
             if not task.done():
-                await self._drop_connection()  # first: a cancelled query waits for the server's answer
+                self._hang_up()  # first: a cancelled query waits for the server's answer
+                await asyncio.wait({task}, timeout=HANG_UP_S)
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+                await self._drop_connection()
         if task.cancelled():
             raise TimeoutError(f"the database didn't answer within {limit_s:.1f} s")
         task.result()
@@ -223,6 +229,13 @@ class Membership:
         if self._conn is None or self._conn.closed:
             self._conn = await connect(self._settings.database_url)
         return self._conn
+
+    def _hang_up(self) -> None:
+        """End the conversation, so that a query under way fails. (A descriptor that the loop watches isn't closed.)"""
+        with suppress(OSError, psycopg.Error):
+            if self._conn is not None:
+                with socket.fromfd(self._conn.fileno(), socket.AF_INET, socket.SOCK_STREAM) as line:
+                    line.shutdown(socket.SHUT_RDWR)
 
     async def _drop_connection(self) -> None:
         if self._conn is not None:

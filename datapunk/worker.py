@@ -74,7 +74,8 @@ class Worker:
         if prepared is None:
             return
         registry, shards = prepared
-        async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
+        # Memberships last until the engines have finished, and pools until the queries have.
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
             unroutable = UnroutableConsumer(self._settings, registry, self._modules)
             group.create_task(unroutable.run(stop))
             group.create_task(Upkeep(self._settings).run(stop))
