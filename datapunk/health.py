@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import aio_pika
 import psycopg
 
+from datapunk.ending import end
 from datapunk.settings import Settings
 from datapunk.telemetry import logs, metrics
 
@@ -133,9 +134,7 @@ class Health:
         try:
             yield self
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
             for check in self._checks.values():
                 with suppress(Exception):
                     await check.close()

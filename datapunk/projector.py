@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 
+from datapunk.ending import end
 from datapunk.errors import OwnershipLost, RebuildUnderWay
 from datapunk.generation import Generation, active
 from datapunk.messages.registry import Registry
@@ -140,8 +141,7 @@ class Projector:
             await asyncio.wait({rebuilding, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            rebuilding.cancel()
-            (outcome,) = await asyncio.gather(rebuilding, return_exceptions=True)
+            (outcome,) = await end([rebuilding])
         if isinstance(outcome, RebuildUnderWay):
             await self._rest(stop)
         elif isinstance(outcome, Exception):

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from datapunk.client import Client
+from datapunk.ending import end
 from datapunk.errors import BrokerError, ConnectionLost
 from datapunk.health import BrokerCheck, DatabaseCheck, Health
 from datapunk.http.problems import Problem
@@ -77,8 +78,7 @@ class Facade:
             async with self.health.checking():
                 yield self
         finally:
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            await end([starting])
             await self.tail.close()
             if self._client is not None:
                 with suppress(BrokerError, OSError):

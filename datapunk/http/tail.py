@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from datapunk.ending import end
 from datapunk.store.events import RecordedEvent
 from datapunk.store.read import read_all, safe_position
 from datapunk.telemetry import logs
@@ -102,9 +103,7 @@ class EventTail:
             listener.dismiss()
         reader, self._reader = self._reader, None
         if reader is not None:
-            reader.cancel()
-            with suppress(asyncio.CancelledError):
-                await reader
+            await end([reader])
 
     def _joins(self, listener: _Listener, position: int) -> bool:
         """Join the shared reader, if it's running and not ahead of this position."""
@@ -139,7 +138,7 @@ class EventTail:
 
     async def _read(self) -> None:
         page = PAGE_EVENTS
-        while True:
+        while self._reader is asyncio.current_task():  # nobody waits for one that was left and cancelled
             position = self._position
             try:
                 if position is None:
