@@ -45,7 +45,7 @@ class Settings(BaseSettings):
         5.0, ge=0, le=1000, description="longest wait to fill a batch; a lone command never waits"
     )
     prefetch: int = Field(
-        1000, ge=1, le=10000, description="unacknowledged commands a process may hold: the back-pressure"
+        1000, ge=1, le=10000, description="unacknowledged commands of a shard that a process may hold"
     )
     cached_actors: int = Field(10_000, ge=1, description="actors kept in memory a process and module")
     snapshot_every: int = Field(100, ge=1, description="events between two snapshots of an actor")
