@@ -217,6 +217,8 @@ class Channel:
         """Whatever isn't about messages: an answer, the end of a consumer, the end of the channel."""
         if isinstance(method, amqp.Channel.Close):
             self.link.send(amqp.Channel.CloseOk(), self.number)
+            if not self._is_draining:  # else a close of ours may have crossed it, which the broker still answers
+                self.link.forget(self)
             self.fail(BrokerError(f"the broker closed the channel: {method.reply_text}"))
         elif isinstance(method, amqp.Basic.Cancel):
             self.fail(ConnectionLost(f"the broker ended consumer {method.consumer_tag}: its queue is gone or moved"))

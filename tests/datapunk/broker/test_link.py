@@ -7,10 +7,11 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
+from pamqp import commands as amqp
 
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
-from datapunk.errors import ConfigurationError, ConnectionLost
+from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost
 from tests.datapunk.broker.conftest import OpenLink, queue_of, take
 from tests.management import Management
 from tests.proxy import proxy_to
@@ -133,3 +134,12 @@ async def test_an_idle_connection_stays_up_by_heartbeats(open_link: OpenLink) ->
     closed, _ = await asyncio.wait({link.closed}, timeout=3.5)  # the broker would give up after 2 s of silence
     assert not closed
     await queue_of(await link.channel())
+
+
+async def test_the_number_of_a_channel_that_the_broker_closed_is_had_again(link: Link) -> None:
+    for _ in range(3):
+        channel = await link.channel()
+        with pytest.raises(BrokerError, match="no queue"):
+            await channel.ask(amqp.Queue.Declare(queue="no.such.queue", passive=True))
+        assert channel.number == 1
+    assert (await link.channel()).number == 1
