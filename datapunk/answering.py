@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from datapunk.errors import ReplyTimeout, UnknownMessageType
+from datapunk.errors import PositionUnknown, ReplyTimeout, UnknownMessageType
 from datapunk.messages.message import Answer, Query
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.projection import Asked, Projection, QueryHandler
 from datapunk.settings import Settings
+from datapunk.store.read import last_position
 from datapunk.store.statements import statement
 
 POOL = 16  # connections, a process and module: as many as the query server has under way
@@ -58,6 +60,7 @@ class Answerer:
 
         Raises:
             Rejected: by the handler.
+            PositionUnknown: if no event has `after` for a position, or one behind it.
             ReplyTimeout: if the projections aren't there in time, or the query takes too long.
             UnknownMessageType: if nobody here answers this query.
         """
@@ -90,11 +93,32 @@ class Answerer:
     async def _try(
         self, handler: QueryHandler, query: Query, tenant: str, after: int | None, deadline: float
     ) -> Answer:
-        async with self._pool.connection(timeout=max(0.0, deadline - monotonic())) as conn:
-            if after is not None:
-                await wait_for(conn, handler.projections, after, deadline)
-            async with conn.transaction():
-                return await self._answer(conn, handler, query, tenant, deadline)
+        if after is not None:
+            await self._wait(handler.projections, after, deadline)
+        async with self._connection(deadline) as conn, conn.transaction():
+            return await self._answer(conn, handler, query, tenant, deadline)
+
+    async def _wait(self, projections: Sequence[type[Projection]], position: int, deadline: float) -> None:
+        """Wait until projections have applied all events up to a position; others use the connection meanwhile."""
+        names = [projection.full_name() for projection in projections]
+        pause, is_known = LOOK_FIRST_S, False
+        while True:
+            async with self._connection(deadline) as conn:
+                reached = await _least_checkpoint(conn, names)
+                if reached >= position:
+                    return
+                if not is_known and (last := await last_position(conn)) < position:
+                    raise PositionUnknown(
+                        f"there is no position {position} yet, the last one is {last}: pass the position of an outcome"
+                    )
+            is_known = True
+            if monotonic() + pause > deadline:
+                raise ReplyTimeout(f"{', '.join(names)} reached position {reached} of {position} in time; try again")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LOOK_MOST_S)
+
+    def _connection(self, deadline: float) -> AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]:
+        return self._pool.connection(timeout=max(0.0, deadline - monotonic()))
 
     async def _answer(
         self, conn: psycopg.AsyncConnection[Any], handler: QueryHandler, query: Query, tenant: str, deadline: float
@@ -110,32 +134,7 @@ class Answerer:
         return answer
 
 
-async def wait_for(
-    conn: psycopg.AsyncConnection[Any],
-    projections: Sequence[type[Projection]],
-    position: int,
-    deadline: float,
-) -> None:
-    """Wait until projections have applied all events up to a position.
-
-    Args:
-        conn: to look at checkpoints with.
-        projections: which.
-        position: as in an outcome.
-        deadline: by `time.monotonic`.
-
-    Raises:
-        ReplyTimeout: if they're not there by then.
-    """
-    names = [projection.full_name() for projection in projections]
-    pause = LOOK_FIRST_S
-    while True:
-        cursor = await conn.execute(statement("least_checkpoint"), {"projections": names})
-        row = await cursor.fetchone()
-        reached: int = row[0] if row and row[0] is not None else 0
-        if reached >= position:
-            return
-        if monotonic() + pause > deadline:
-            raise ReplyTimeout(f"{', '.join(names)} reached position {reached} of {position} in time; try again")
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LOOK_MOST_S)
+async def _least_checkpoint(conn: psycopg.AsyncConnection[Any], projections: Sequence[str]) -> int:
+    cursor = await conn.execute(statement("least_checkpoint"), {"projections": projections})
+    row = await cursor.fetchone()
+    return row[0] if row and row[0] is not None else 0

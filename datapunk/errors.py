@@ -66,6 +66,12 @@ class MissingActorId(InvalidEnvelope):
     code = "missing_actor_id"
 
 
+class PositionUnknown(MessageError):
+    """A query is to reflect a position that no event has yet: pass one that an outcome or an event told."""
+
+    code = "position_unknown"
+
+
 class OversizedMessage(MessageError):
     """The body is larger than `max_message_bytes`."""
 

@@ -80,6 +80,14 @@ async def safe_position(conn: AsyncConnection[Any]) -> int:
     return int(row[0])
 
 
+async def last_position(conn: AsyncConnection[Any]) -> int:
+    """The last position that was given out: its transaction may be in flight, or have failed; 0 if there's none."""
+    cursor = await conn.execute(statement("last_position"))
+    row = await cursor.fetchone()
+    assert row is not None  # no table is asked
+    return int(row[0])
+
+
 async def load_tails(conn: AsyncConnection[Any], wanted: Sequence[tuple[str, str, int]]) -> list[RecordedEvent]:
     """The events of many streams in one query, each from a version on; ordered by stream and version.
 

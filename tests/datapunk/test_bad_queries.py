@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 
 from datapunk.messages.outcome import Status
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
 from tests.accounts.module import accounts
 from tests.datapunk.test_bad_input import Bad
+from tests.projecting import set_paused
 from tests.raw import PATIENCE_S, RawClient, raw_client
 from tests.working import working
 
@@ -55,6 +58,9 @@ CASES = {
         "invalid_envelope", "`after-position`", GOOD, QUERY, headers={"after-position": 1.5}
     ),
     "negative position": Bad("invalid_envelope", "`after-position`", GOOD, QUERY, headers={"after-position": -1}),
+    "position of no event": Bad(
+        "position_unknown", "no position 4611686018427387904", GOOD, QUERY, headers={"after-position": 2**62}
+    ),
     "50 MB": Bad("oversized", "52,428,815 bytes", GOOD + b" " * 50 * 1024 * 1024, QUERY),
 }
 
@@ -113,11 +119,13 @@ async def test_a_query_without_a_queue_for_its_answer_is_kept(raw: RawClient) ->
     assert "`reply_to` is missing" in str(dead.headers["dead-message"])
 
 
-async def test_a_position_that_never_comes_is_waited_for_as_long_as_the_asker_says(
-    raw: RawClient, registry: Registry
+async def test_a_position_that_is_not_reached_is_waited_for_as_long_as_the_asker_says(
+    raw: RawClient, registry: Registry, connection: AsyncConnection[Any]
 ) -> None:
+    await _is_served(raw, registry)
+    await set_paused(connection, True)
     await raw.deposit("a", 1)
-    await raw.outcome(registry)
-    await raw.publish("accounts.queries", QUERY, GOOD, headers={"after-position": 2**63 - 1, "timeout-ms": 100})
+    position = (await raw.outcome(registry)).position
+    await raw.publish("accounts.queries", QUERY, GOOD, headers={"after-position": position, "timeout-ms": 100})
     outcome = await raw.outcome(registry)
     assert (outcome.status, outcome.code) == (Status.Failed, "reply_timeout")
