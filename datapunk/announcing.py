@@ -9,12 +9,12 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from datapunk.broker.channel import Channel
-from datapunk.broker.dead_letter import dead_key, dead_letter
+from datapunk.broker.dead_letter import DEAD, bury, dead_key, dead_letter
 from datapunk.broker.properties import Properties
-from datapunk.broker.topology import DEAD, command_queue
+from datapunk.broker.topology import command_queue
 from datapunk.incoming import Refused
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
-from datapunk.messages.envelope import Envelope, cloud_event
+from datapunk.messages.envelope import MAX_CORRELATION_ID, Envelope, cloud_event
 from datapunk.messages.message import Event
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
@@ -124,7 +124,7 @@ class Announcer:
                 content_type=AVRO_JSON,
                 headers=headers,
                 delivery_mode=2,
-                correlation_id=metadata.get("correlation_id") or str(event.causation),
+                correlation_id=_correlation_id(event),
                 message_id=id,
                 timestamp=at,
                 type=event.type,
@@ -171,28 +171,18 @@ class Announcer:
         )
 
     def _bury(self, channel: Channel, refused: Refused) -> None:
-        delivery = refused.delivery
-        metrics.DEAD_LETTERS.labels(module=self._module.name, reason=refused.code).inc()
         metrics.ERRORS.labels(service=f"{self._module.name}.shards", error_type=refused.code).inc()
+        delivery = refused.delivery
         with traces.span("dead letter", traces.traceparent_of(delivery.properties.headers)):
-            log.warning(
-                "dead_letter",
+            bury(
+                channel,
+                delivery,
                 module=self._module.name,
                 reason=refused.code,
-                detail=refused.message,
-                message_id=delivery.properties.message_id,
-                correlation_id=delivery.properties.correlation_id,
+                message=refused.message,
+                trace=refused.trace,
+                queue=command_queue(self._module.name, int(delivery.consumer_tag)),
             )
-        properties = dead_letter(
-            delivery.properties,
-            reason=refused.code,
-            message=refused.message,
-            trace=refused.trace,
-            exchange=delivery.exchange,
-            routing_key=delivery.routing_key,
-            queue=command_queue(self._module.name, int(delivery.consumer_tag)),
-        )
-        channel.publish(DEAD, dead_key(self._module.name, refused.code), properties, delivery.body)
 
     def bury_returned(self, replies: Channel, channel: Channel) -> None:
         """Replies that found no queue: keep them among the dead letters; the outcome is in the inbox besides."""
@@ -211,6 +201,12 @@ class Announcer:
     def _count(self, type: str, outcome: str) -> None:
         known = type if type in self._types else "unknown"  # a label is kept for ever, and types come from strangers
         metrics.COMMANDS_HANDLED.labels(module=self._module.name, type=known, outcome=outcome).inc()
+
+
+def _correlation_id(event: EventData) -> str:
+    """What an event carries; a store may hold longer ones than a property takes, from before they were refused."""
+    wanted = event.metadata.get("correlation_id")
+    return wanted if wanted and len(wanted.encode()) <= MAX_CORRELATION_ID else str(event.causation)
 
 
 def reply_properties(envelope: Envelope, reply: Any, content_type: str, fingerprint: str) -> Properties:

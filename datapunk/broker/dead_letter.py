@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from datapunk.broker.channel import Channel
 from datapunk.broker.deliveries import Delivery
 from datapunk.broker.properties import Properties
+from datapunk.errors import UnencodableMessage
 from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
 
+DEAD = "datapunk.dead"  # exchange: dead letters, routing key <module>.<reason>
 # The reason of dead letters that the broker itself moved: the header `x-death` tells whether a process rejected
-# them because not even their properties could be read, or whether they spent their deliveries.
+# them because their properties can't be read, or not be written again, or whether they spent their deliveries.
 BY_BROKER = "by_broker"
 MAX_TRACE = 8_192  # characters: headers must fit into one frame
 MAX_MESSAGE = 2_000  # characters
@@ -22,6 +25,58 @@ FALLBACK_MODULE = "datapunk"
 MAX_MODULE = 60  # characters
 
 log = get_logger(__name__)
+
+
+def bury(
+    channel: Channel,
+    delivery: Delivery,
+    *,
+    module: str,
+    reason: str,
+    message: str,
+    trace: str = "",
+    queue: str,
+    mandatory: bool = False,
+) -> None:
+    """Publish a delivery as a dead letter.
+
+    One that can't be written again, since its headers would outgrow a frame, becomes `unreadable` instead: the
+    broker keeps it as it came, once it's settled.
+
+    Args:
+        channel: for the dead letter; nothing is sent before it's flushed.
+        delivery: the original.
+        module: whose dead letter it is.
+        reason: an error code.
+        message: for a person.
+        trace: a traceback, if there's one.
+        queue: from where it was delivered.
+        mandatory: whether it comes back if no queue takes it.
+    """
+    properties = dead_letter(
+        delivery.properties,
+        reason=reason,
+        message=message,
+        trace=trace,
+        exchange=delivery.exchange,
+        routing_key=delivery.routing_key,
+        queue=queue,
+    )
+    log.warning(
+        "dead_letter",
+        module=module,
+        reason=reason,
+        detail=message,
+        message_id=delivery.properties.message_id,
+        correlation_id=delivery.properties.correlation_id,
+    )
+    try:
+        channel.publish(DEAD, dead_key(module, reason), properties, delivery.body, mandatory)
+    except UnencodableMessage as error:
+        delivery.unreadable = f"it can't be written again: {error}"
+        count_unreadable(module, delivery)
+    else:
+        metrics.DEAD_LETTERS.labels(module=module, reason=reason).inc()
 
 
 def dead_letter(

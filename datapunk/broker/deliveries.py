@@ -22,8 +22,9 @@ class Delivery:
 
     Attributes:
         channel: by which it came, and is acknowledged.
-        unreadable: why its properties can't be read, and so are empty; "" if they can. Such a message can only be
-            handed back to the broker, which keeps it as it came.
+        unreadable: why its properties can't be read, and so are empty, or why they can't be written again
+            (`dead_letter.bury`); "" if they can. Such a message can only be handed back to the broker, which keeps
+            it as it came.
     """
 
     __slots__ = (

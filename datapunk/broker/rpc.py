@@ -11,11 +11,11 @@ from typing import Any
 
 from datapunk.actor import Rejected
 from datapunk.broker.channel import Channel
-from datapunk.broker.dead_letter import count_unreadable, dead_key, dead_letter
+from datapunk.broker.dead_letter import bury, count_unreadable
 from datapunk.broker.deliveries import Delivery
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
-from datapunk.broker.topology import DEAD, query_queue
+from datapunk.broker.topology import query_queue
 from datapunk.errors import (
     BrokerError,
     DatapunkError,
@@ -128,9 +128,14 @@ class QueryServer:
                 reply.body,
             )
             intake.flush()
-        elif reply.is_failure:
-            await self._bury(delivery, reply, outlet)
-        intake.ack(delivery.delivery_tag)
+        elif reply.is_failure:  # nobody waits to hear what is wrong with it
+            queue = query_queue(self._module.name)
+            bury(outlet, delivery, module=self._module.name, reason=reply.code, message=reply.message, queue=queue)
+            await outlet.confirmed(outlet.flush())
+        if delivery.unreadable:
+            intake.nack(delivery.delivery_tag, requeue=False)
+        else:
+            intake.ack(delivery.delivery_tag)
         service = f"{self._module.name}.queries"
         if reply.is_failure:
             metrics.ERRORS.labels(service=service, error_type=reply.code).inc()
@@ -216,21 +221,6 @@ class QueryServer:
         body = self._registry.encode(message, content_type)
         fingerprint = self._registry.fingerprint(type(message))
         return Reply(message.message_type, fingerprint, content_type, body, code, text, is_failure)
-
-    async def _bury(self, delivery: Delivery, reply: Reply, outlet: Channel) -> None:
-        """Nobody waits to hear what is wrong with it."""
-        metrics.DEAD_LETTERS.labels(module=self._module.name, reason=reply.code).inc()
-        log.warning("dead_letter", module=self._module.name, reason=reply.code, detail=reply.message)
-        properties = dead_letter(
-            delivery.properties,
-            reason=reply.code,
-            message=reply.message,
-            exchange=delivery.exchange,
-            routing_key=delivery.routing_key,
-            queue=query_queue(self._module.name),
-        )
-        outlet.publish(DEAD, dead_key(self._module.name, reply.code), properties, delivery.body)
-        await outlet.confirmed(outlet.flush())
 
 
 def _whole_number(headers: Mapping[str, Any], name: str, *, least: int) -> int | None:

@@ -19,6 +19,7 @@ _CACHED = 4096  # keys a cache may have; then it starts anew
 _LONGEST_KEY = 255  # bytes
 
 _uint32, _uint64, _int64, _double = Struct(">I"), Struct(">Q"), Struct(">q"), Struct(">d")
+_scaled = Struct(">Bi")  # a decimal: how many digits are behind the point, and all digits
 _LENGTH = [_uint32.pack(length) for length in range(1024)]
 
 _string_keys: dict[str, bytes] = {}
@@ -57,9 +58,19 @@ def _encode_value(value: Any) -> bytes:
     if isinstance(value, list):
         body = b"".join([_encode_value(item) for item in cast("list[Any]", value)])
         return b"A" + _uint32.pack(len(body)) + body
+    if isinstance(value, Decimal):
+        return b"D" + _scaled.pack(*_scale_and_mantissa(value))  # pamqp cuts off small ones
     if isinstance(value, bytes):  # text that wasn't UTF-8 when it was read; handed on as it came
         return b"S" + _uint32.pack(len(value)) + value
     return pamqp_encode.encode_table_value(value)
+
+
+def _scale_and_mantissa(value: Decimal) -> tuple[int, int]:
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        raise ValueError(f"{value} has no AMQP form")
+    mantissa = int("".join(map(str, digits))) * 10 ** min(max(exponent, 0), 10)
+    return max(-exponent, 0), -mantissa if sign else mantissa
 
 
 def _string_key(key: str) -> bytes:
@@ -174,6 +185,8 @@ def _as_is(value: Any) -> Any:
 
 
 def _time(seconds: int) -> datetime | int:
+    if seconds >= 2**63:
+        raise ValueError("a time has more than 63 bits")
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError):
@@ -197,5 +210,5 @@ _FIXED: dict[int, tuple[Struct, Callable[..., Any]]] = {
     ord("f"): (Struct(">f"), _as_is),
     ord("d"): (Struct(">d"), _as_is),
     ord("T"): (_uint64, _time),
-    ord("D"): (Struct(">Bi"), _decimal),
+    ord("D"): (_scaled, _decimal),
 }

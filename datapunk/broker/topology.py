@@ -12,7 +12,7 @@ import psycopg
 from aio_pika.exceptions import AMQPError
 from psycopg import AsyncConnection
 
-from datapunk.broker.dead_letter import BY_BROKER
+from datapunk.broker.dead_letter import BY_BROKER, DEAD
 from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost
 from datapunk.module import Module
 from datapunk.settings import Settings
@@ -21,7 +21,6 @@ from datapunk.store.statements import statement
 
 UNROUTABLE = "datapunk.unroutable"  # exchange: alternate of all command and query exchanges
 UNROUTABLE_QUEUE = "unroutable"
-DEAD = "datapunk.dead"  # exchange: dead letters, routing key <module>.<reason>
 UNROUTABLE_DEAD_QUEUE = f"{UNROUTABLE_QUEUE}.dead"
 # Quorum queues drop or dead-letter a message after so many deliveries, on RabbitMQ 4 after 20 by default. A
 # command is redelivered whenever its process dies, which is no fault of its own.

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Sequence
 
 from datapunk.broker.channel import Channel
-from datapunk.broker.dead_letter import count_unreadable, dead_key, dead_letter
+from datapunk.broker.dead_letter import DEAD, bury, count_unreadable, dead_key
 from datapunk.broker.deliveries import Delivery, settle
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
-from datapunk.broker.topology import DEAD, UNROUTABLE_QUEUE
+from datapunk.broker.topology import UNROUTABLE_QUEUE
 from datapunk.errors import BrokerError, MessageError, UnknownMessageType
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
 from datapunk.messages.envelope import read_envelope
@@ -21,7 +21,6 @@ from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.settings import Settings
-from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
 
 BATCH, PREFETCH = 100, 200
@@ -83,8 +82,6 @@ class UnroutableConsumer:
         code, message = self._reason(delivery)
         properties = delivery.properties
         module = delivery.exchange.partition(".")[0]
-        metrics.DEAD_LETTERS.labels(module=module, reason=code).inc()
-        log.warning("dead_letter", module=module, reason=code, detail=message, message_id=properties.message_id)
         if properties.reply_to:
             outcome = Outcome(status=Status.Failed, code=code, message=message)
             content_type = AVRO_BINARY if properties.content_type == AVRO_BINARY else AVRO_JSON
@@ -100,15 +97,7 @@ class UnroutableConsumer:
                 ),
                 self._registry.encode(outcome, content_type),
             )
-        buried = dead_letter(
-            properties,
-            reason=code,
-            message=message,
-            exchange=delivery.exchange,
-            routing_key=delivery.routing_key,
-            queue=UNROUTABLE_QUEUE,
-        )
-        outlet.publish(DEAD, dead_key(module, code), buried, delivery.body, mandatory=True)
+        bury(outlet, delivery, module=module, reason=code, message=message, queue=UNROUTABLE_QUEUE, mandatory=True)
 
     def _reason(self, delivery: Delivery) -> tuple[str, str]:
         """Why it had no route: nearly always because nobody handles the type that is its routing key."""

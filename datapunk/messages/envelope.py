@@ -14,6 +14,7 @@ from datapunk.errors import InvalidEnvelope, MissingActorId
 
 DEFAULT_TENANT = "default"
 MAX_ACTOR_ID = 200  # characters
+MAX_CORRELATION_ID = 255  # bytes: events carry it as a property, and those are AMQP short strings
 CLOCK_SKEW = timedelta(minutes=5)  # how far a sender's clock may be ahead of ours
 SPEC_VERSION = "1.0"
 
@@ -103,7 +104,7 @@ def read_envelope(
         _text(headers, "traceparent"),
         _text(headers, "tracestate"),
         _text(headers, "authorization"),
-        _text(headers, "correlation-id"),
+        _flow_id(headers),
     )
 
 
@@ -123,6 +124,13 @@ def _actor_id(headers: Mapping[str, Any]) -> str:
     if len(actor_id) > MAX_ACTOR_ID or _CONTROL.search(actor_id):
         raise InvalidEnvelope(f"the header `actor-id` has at most {MAX_ACTOR_ID} characters, and no control characters")
     return actor_id
+
+
+def _flow_id(headers: Mapping[str, Any]) -> str | None:
+    flow_id = _text(headers, "correlation-id")
+    if flow_id is not None and len(flow_id.encode()) > MAX_CORRELATION_ID:
+        raise InvalidEnvelope(f"the header `correlation-id` has at most {MAX_CORRELATION_ID} bytes of UTF-8")
+    return flow_id
 
 
 def _text(headers: Mapping[str, Any], name: str) -> str | None:

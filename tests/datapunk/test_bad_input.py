@@ -57,6 +57,9 @@ CASES = {
     "timestamp in the future": Bad(
         "invalid_envelope", "in the future", options={"timestamp": datetime.now(UTC) + timedelta(days=1)}
     ),
+    "long correlation id": Bad(
+        "invalid_envelope", "`correlation-id` has at most 255", headers={"actor-id": "a", "correlation-id": "é" * 128}
+    ),
     "message id not a UUID": Bad("invalid_envelope", "must be a UUID", options={"message_id": "42"}),
     "unknown content type": Bad("unsupported_content_type", "text/plain", options={"content_type": "text/plain"}),
     "tenant with blanks": Bad("invalid_envelope", "tenant", headers={"actor-id": "a", "tenant": "a b"}),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import struct
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from datapunk.broker.dead_letter import dead_key, dead_letter
+from datapunk.broker.channel import Channel
+from datapunk.broker.dead_letter import bury, dead_key, dead_letter
+from datapunk.broker.deliveries import Delivery
 from datapunk.broker.frames import publish_frames
-from datapunk.broker.link import FRAME_MAX, MOST_PROPERTIES
-from datapunk.broker.properties import Properties, encode_properties
+from datapunk.broker.link import FRAME_MAX, MOST_PROPERTIES, Link
+from datapunk.broker.properties import Properties, decode_properties, encode_properties
+from datapunk.errors import InvalidEnvelope
 
 ANY_TEXT = st.text(
     st.characters(exclude_categories=()), max_size=300
@@ -51,3 +57,55 @@ def test_the_user_is_kept_as_a_header_since_the_broker_would_refuse_the_property
 @given(ANY_TEXT)
 def test_the_key_of_a_dead_letter_is_never_too_long(module: str) -> None:
     assert len(dead_key(module, "handler_failed").encode("utf-8", "replace")) <= 255
+
+
+SIZES = {"t": 1, "b": 1, "B": 1, "s": 2, "u": 2, "I": 4, "i": 4, "l": 8, "L": 8, "f": 4, "d": 8, "T": 8, "D": 5, "V": 0}
+
+
+def _sized(tag: str, data: bytes) -> bytes:
+    return tag.encode() + struct.pack(">I", len(data)) + data
+
+
+def _table(entries: list[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(bytes([len(name)]) + name + value for name, value in entries)
+
+
+raw_names = st.text(max_size=20).map(str.encode)
+raw_values = st.recursive(
+    st.sampled_from(sorted(SIZES)).flatmap(
+        lambda tag: st.binary(min_size=SIZES[tag], max_size=SIZES[tag]).map(lambda data: tag.encode() + data)
+    )
+    | st.builds(_sized, st.sampled_from("Sx"), st.binary(max_size=40)),
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda items: _sized("A", b"".join(items)))
+        | st.lists(st.tuples(raw_names, inner), max_size=4).map(lambda entries: _sized("F", _table(entries)))
+        # Many small ones, which grow when they're written again.
+        | st.tuples(inner, st.integers(1, 30_000)).map(
+            lambda item: _sized("A", item[0] * min(item[1], 60_000 // len(item[0])))
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.lists(st.tuples(raw_names, raw_values), max_size=6).map(_table))
+@example(_table([(b"many", _sized("A", b"b\x01" * 30_000))]))
+@example(_table([(b"at", b"T" + b"\x7f" + b"\xff" * 7), (b"small", b"D\xff\x00\x00\x00\x01")]))
+def test_what_can_be_read_can_be_published_as_a_dead_letter_or_is_the_brokers_to_keep(headers: bytes) -> None:
+    async def run() -> None:
+        try:
+            properties = decode_properties(b"\x20\x00" + struct.pack(">I", len(headers)) + headers)
+        except InvalidEnvelope:
+            return
+        channel = Channel(Link("test"), 1)
+        delivery = Delivery(channel, "", 1, False, "", "", properties, b"")
+        bury(channel, delivery, module="lake", reason="poison", message="", queue="")
+        assert channel.flush() == (0 if delivery.unreadable else 1)
+
+    asyncio.run(run())
+
+
+def test_a_decimal_is_the_same_when_it_is_read_again() -> None:
+    for raw in (b"\x00\x00\x00\x00\x05", b"\xff\x80\x00\x00\x00", b"\x1e\x00\x00\x00\x0f"):
+        read = decode_properties(b"\x20\x00" + struct.pack(">I", 8) + b"\x01aD" + raw)
+        assert decode_properties(encode_properties(read)) == read

@@ -59,6 +59,10 @@ UNREADABLE = {
     + PERSISTENT
     + MESSAGE_ID
     + struct.pack(">Q", 253_402_300_800),
+    "header with a time at the end of all numbers": flags(HEADERS, MODE, ID)
+    + long(ACTOR + short(b"at") + b"T" + b"\xff" * 8)
+    + PERSISTENT
+    + MESSAGE_ID,
     "timestamp at the end of all numbers": flags(HEADERS, MODE, ID, TIME)
     + long(ACTOR)
     + PERSISTENT
@@ -114,3 +118,25 @@ async def test_an_unreadable_message_among_the_events_keeps_no_projection_from_g
     outcome = await client.send(Deposit(cents=1), "a")
     answer = await client.ask(GetBalance(account="a"), after_position=outcome.position)
     assert answer == Balance(cents=2, deposits=2)
+
+
+# Readable, and not writable: each number is written with nine bytes again, and so outgrows a frame.
+GROWING = ACTOR + short(b"many") + b"A" + long(b"b\x01" * 30_000)
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_what_cannot_be_written_again_is_kept_as_it_came_and_the_next_good_message_is_handled(
+    client: Client, broker_url: str, place: str
+) -> None:
+    exchange, routing_key, dead_queue = PLACES[place]
+    properties = flags(HEADERS, MODE, ID) + long(GROWING) + PERSISTENT + MESSAGE_ID
+    with RawAmqp(broker_url) as raw:
+        raw.publish(exchange, routing_key, properties, b"?")
+        kept = await eventually(lambda: asyncio.to_thread(raw.get, dead_queue), "the dead letter")
+    _, headers = split_properties(kept[0])
+    assert (kept[1], headers[b"many"]) == (b"?", b"A" + long(b"b\x01" * 30_000))
+    assert b"x-death" in headers
+    outcome = await client.send(Deposit(cents=1), "a")
+    assert outcome.status is Status.Accepted
+    answer = await client.ask(GetBalance(account="a"), after_position=outcome.position)
+    assert answer == Balance(cents=1, deposits=1)
