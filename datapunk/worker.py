@@ -7,8 +7,9 @@ run the same module.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -27,10 +28,13 @@ from datapunk.settings import Settings
 from datapunk.shard import ShardEngine, nowhere
 from datapunk.store.connection import connect
 from datapunk.store.migrate import migrate
+from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
 from datapunk.upkeep import Upkeep
 
 RETRY_S = 1.0  # pause before projections are taken again
+DEFECT_FIRST_S, DEFECT_MOST_S = 1.0, 60.0  # pauses after a defect of ours
+HEALTHY_S = 300.0  # who ran so long before a defect starts the pauses anew
 PREPARE_FIRST_S, PREPARE_MOST_S = 0.5, 5.0  # pauses while a server isn't there yet
 
 log = get_logger(__name__)
@@ -77,8 +81,8 @@ class Worker:
         # Memberships last until the engines have finished, and pools until the queries have.
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
             unroutable = UnroutableConsumer(self._settings, registry, self._modules)
-            group.create_task(unroutable.run(stop))
-            group.create_task(Upkeep(self._settings).run(stop))
+            group.create_task(contained("unroutable", unroutable.run, stop))
+            group.create_task(contained("upkeep", Upkeep(self._settings).run, stop))
             for module in self._modules:
                 membership = Membership(
                     self._settings,
@@ -87,11 +91,13 @@ class Worker:
                 )
                 await stack.enter_async_context(membership)
                 engine = ShardEngine(module, registry, self._settings, membership, self._at)
-                group.create_task(engine.run(stop))
-                group.create_task(Projectors(module, registry, self._settings).run(stop))
+                group.create_task(contained(f"{module.name}.shards", engine.run, stop))
+                projectors = Projectors(module, registry, self._settings)
+                group.create_task(contained(f"{module.name}.projections", projectors.run, stop))
                 answerer = Answerer(module, registry, self._settings)
                 await stack.enter_async_context(answerer)
-                group.create_task(QueryServer(module, registry, self._settings, answerer.answer).run(stop))
+                server = QueryServer(module, registry, self._settings, answerer.answer)
+                group.create_task(contained(f"{module.name}.queries", server.run, stop))
             log.info("worker_started", modules=[module.name for module in self._modules])
             await stop.wait()
 
@@ -113,6 +119,30 @@ class Worker:
                 await asyncio.wait_for(stop.wait(), pause)
             pause = min(pause * 2, PREPARE_MOST_S)
         return None
+
+
+async def contained(service: str, run: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Run a part of the process until told to stop; a defect ends what it was at, never the other parts.
+
+    Args:
+        service: as metrics and the log name it.
+        run: called again after a growing pause whenever it raises.
+        stop: handed to it.
+    """
+    pause = DEFECT_FIRST_S
+    while not stop.is_set():
+        began = monotonic()
+        try:
+            await run(stop)
+            return
+        except Exception as error:
+            if monotonic() - began > HEALTHY_S:
+                pause = DEFECT_FIRST_S
+            metrics.ERRORS.labels(service=service, error_type=type(error).__name__).inc()
+            log.exception("defect", service=service, retry_in_s=pause)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause)
+        pause = min(pause * 2, DEFECT_MOST_S)
 
 
 class Projectors:
