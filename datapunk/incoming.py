@@ -10,7 +10,7 @@ from uuid import UUID
 
 from datapunk.actor import Actor
 from datapunk.broker.deliveries import Delivery
-from datapunk.errors import MessageError, OversizedMessage, UnknownMessageType
+from datapunk.errors import InvalidEnvelope, MessageError, OversizedMessage, UnknownMessageType
 from datapunk.messages.envelope import Envelope, read_envelope
 from datapunk.messages.message import Command
 from datapunk.messages.registry import Registry
@@ -60,6 +60,8 @@ class Intake:
     def __init__(self, module: Module, registry: Registry, settings: Settings) -> None:
         self._module = module
         self._registry = registry
+        # What an exchange hands on to another keeps the name of that to which it was published.
+        self._entrances = (f"{module.name}.commands", f"{module.name}.shards")
         self._max_bytes = settings.max_message_bytes
         self._default_tenant = settings.default_tenant
         self._actors = {command.message_type: (command, actor) for command, actor in module.handled_by.items()}
@@ -69,6 +71,11 @@ class Intake:
         envelope = None
         try:
             envelope = read_envelope(delivery.properties, default_tenant=self._default_tenant)
+            if delivery.exchange not in self._entrances:  # its actor may be another shard's to decide on
+                raise InvalidEnvelope(
+                    f"it was put straight into a shard's queue, by the exchange {delivery.exchange!r}; publish it to "
+                    f"{self._entrances[0]}, which finds the shard of its actor"
+                )
             if len(delivery.body) > self._max_bytes:
                 raise OversizedMessage(
                     f"the body has {len(delivery.body):,} bytes, and {self._max_bytes:,} are the limit; "

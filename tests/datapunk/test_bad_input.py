@@ -119,6 +119,25 @@ async def test_bad_input_is_answered_and_kept(raw: RawClient, registry: Registry
     assert (await raw.outcome(registry)).status is Status.Accepted
 
 
+async def test_a_command_put_straight_into_the_queue_of_a_shard_is_refused_and_kept(
+    raw: RawClient, settings: Settings, registry: Registry
+) -> None:
+    link = await Link.open(settings.broker_url)
+    channel = await link.channel()
+    properties = Properties(
+        type="accounts.Deposit", message_id=str(uuid4()), headers={"actor-id": "a"}, reply_to=raw.reply_to
+    )
+    channel.publish("", "accounts.commands.0", properties, GOOD)
+    channel.flush()
+    outcome = await raw.outcome(registry)
+    assert (outcome.status, outcome.code) == (Status.Failed, "invalid_envelope")
+    assert "publish it to accounts.commands" in outcome.message
+    assert (await raw.dead_letter()).message_id == properties.message_id
+    await raw.deposit("a", 1)
+    assert (await raw.outcome(registry)).version == 1
+    await link.close()
+
+
 async def test_an_id_with_another_body_is_refused_and_kept(raw: RawClient, registry: Registry) -> None:
     id = str(uuid4())
     await raw.deposit("a", 1, message_id=id)
