@@ -17,7 +17,7 @@ from schemas.lake.queries import FindRecords, RecordPage
 
 MAX_PAGE = 10_000  # records
 MAX_PAGE_BYTES = 4 * 1024 * 1024  # of a page's records as JSON; one record may have more
-FETCH = 500  # rows at a time
+FETCH_MOST = 500  # rows at a time; from one on twice as many, yet no more than fill a page if all are as large
 MAX_FILTERS = 20
 MAX_ORDER = 4
 
@@ -80,14 +80,17 @@ async def _read(query: FindRecords, asked: Asked, statement: sql.Composed, colum
     size, last, has_more = 0, None, False
     as_json = _writer(columns)
     async with asked.rows.cursor(name="page") as cursor:
-        cursor.itersize = min(query.limit + 1, FETCH)
         await cursor.execute(statement + sql.SQL(" limit {}").format(sql.Literal(query.limit + 1)))
-        async for partition, offset, *values in cursor:
-            if len(records) == query.limit or size > MAX_PAGE_BYTES:
-                has_more = True
-                break
-            records.append(as_json(values))
-            size, last = size + len(records[-1]), (partition, offset)
+        rows, largest = 1, 0
+        while not has_more and (fetched := await cursor.fetchmany(rows)):
+            for partition, offset, *values in fetched:
+                if len(records) == query.limit or size > MAX_PAGE_BYTES:
+                    has_more = True
+                    break
+                records.append(as_json(values))
+                largest = max(largest, len(records[-1]))
+                size, last = size + len(records[-1]), (partition, offset)
+            rows = min(rows * 2, FETCH_MOST, 1 + max(0, MAX_PAGE_BYTES - size) // max(1, largest))
     following = write_cursor(query, *last) if has_more and last else None
     return RecordPage(records=f"[{b','.join(records).decode()}]", count=len(records), next=following)
 
