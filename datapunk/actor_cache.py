@@ -100,11 +100,14 @@ class ActorCache:
         await self._catch_up(conn, actors)
 
     async def _catch_up(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> None:
-        tails = [(tenant, stream, actor.version + 1) for (tenant, stream), actor in actors.items()]
-        for event in await load_tails(conn, tails):
-            message = self._registry.decode(event.type, event.data, BINARY, event.schema)
-            assert isinstance(message, Event)  # only events are stored
-            actors[event.tenant, event.stream].apply(message)
+        has_more = True
+        while has_more:
+            tails = [(tenant, stream, actor.version + 1) for (tenant, stream), actor in actors.items()]
+            events, has_more = await load_tails(conn, tails)
+            for event in events:
+                message = self._registry.decode(event.type, event.data, BINARY, event.schema)
+                assert isinstance(message, Event)  # only events are stored
+                actors[event.tenant, event.stream].apply(message)
 
     async def _consult(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> None:
         """Refresh what the actors look at: one query a batch, for the events since the last look."""

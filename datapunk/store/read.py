@@ -88,19 +88,27 @@ async def last_position(conn: AsyncConnection[Any]) -> int:
     return int(row[0])
 
 
-async def load_tails(conn: AsyncConnection[Any], wanted: Sequence[tuple[str, str, int]]) -> list[RecordedEvent]:
+async def load_tails(
+    conn: AsyncConnection[Any], wanted: Sequence[tuple[str, str, int]]
+) -> tuple[list[RecordedEvent], bool]:
     """The events of many streams in one query, each from a version on; ordered by stream and version.
+
+    No more than `MAX_BYTES`, or one event: the second value tells whether there may be more.
 
     Args:
         conn: where.
         wanted: tenant, stream and first version of each.
     """
     if not wanted:
-        return []
+        return [], False
     tenants, streams, versions = map(list, zip(*wanted, strict=True))
     async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
-        await cursor.execute(statement("query_tails"), {"tenants": tenants, "streams": streams, "versions": versions})
-        return await cursor.fetchall()
+        await cursor.execute(
+            statement("query_tails"),
+            {"tenants": tenants, "streams": streams, "versions": versions, "bytes": MAX_BYTES},
+        )
+        events = await cursor.fetchall()
+    return events, sum(len(event.data) for event in events) >= MAX_BYTES
 
 
 async def events_at(conn: AsyncConnection[Any], positions: Sequence[int]) -> list[RecordedEvent]:

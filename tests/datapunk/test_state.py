@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 from datapunk import Actor
 from datapunk.actor_cache import ActorCache
 from datapunk.state import StateCodec
+from datapunk.store import read
 from datapunk.store.append import append
 from datapunk.store.events import SnapshotData
 from tests.accounts.account import Account
@@ -99,6 +100,16 @@ async def test_an_actor_is_loaded_from_its_snapshot_and_the_events_after_it(conn
     await append(connection, batch(snapshots=[snapshot()]))
     account = await load(connection)
     assert (account.version, account.balance, account.owner) == (5, 5, "Ada")
+
+
+async def test_a_long_tail_is_loaded_a_few_events_at_a_time(
+    connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append(connection, deposits(5))
+    monkeypatch.setattr(read, "MAX_BYTES", 1)
+    assert len((await read.load_tails(connection, [(*ADDRESS, 1)]))[0]) == 1
+    account = await load(connection)
+    assert (account.version, account.balance) == (5, 5)
 
 
 async def test_a_snapshot_of_an_older_shape_is_ignored(connection: AsyncConnection[Any]) -> None:
