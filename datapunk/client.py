@@ -139,18 +139,27 @@ class Client:
         id = message_id or uuid7()
         module = command.message_type.partition(".")[0]
         headers: dict[str, Any] = {"actor-id": actor_id}
-        reply = self._expect_reply(id, wait)
+        token = str(uuid7()) if wait else None
         try:
             with traces.span(f"publish {command.message_type}", kind=traces.PRODUCER) as span:
                 span.set("messaging.message.id", str(id))
+                reply = self._expect_reply(token)
+                # Replies have the token: others may wait for the same command. Events have what follows it through.
                 await self._publish(
-                    f"{module}.commands", command, id, tenant, headers, correlation_id, wait, persistent=True
+                    f"{module}.commands",
+                    command,
+                    id,
+                    tenant,
+                    headers,
+                    correlation_id or str(id),
+                    token,
+                    persistent=True,
                 )
             if reply is None:
                 return id
             message = await self._wait(reply, timeout_s or COMMAND_TIMEOUT_S, f"command {id}")
         finally:
-            self._waiting.pop(str(id), None)
+            self._waiting.pop(token or "", None)
         return self._outcome(message)
 
     async def send_many(
@@ -218,16 +227,17 @@ class Client:
         if after_position is not None:
             headers["after-position"] = after_position
         module = query.message_type.partition(".")[0]
-        reply = self._expect_reply(id, True)
+        token = str(id)
+        reply = self._expect_reply(token)
         assert reply is not None  # asked for
         try:
             with traces.span(f"ask {query.message_type}", kind=traces.CLIENT):
                 await self._publish(
-                    f"{module}.queries", query, id, tenant, headers, correlation_id, True, persistent=False
+                    f"{module}.queries", query, id, tenant, headers, correlation_id, token, persistent=False
                 )
                 message = await self._wait(reply, timeout + 0.5, f"query {query.message_type}")
         finally:
-            self._waiting.pop(str(id), None)
+            self._waiting.pop(token, None)
         if message.type == Outcome.message_type:
             outcome = self._outcome(message)
             raise QueryFailed(outcome.message, code=outcome.code)
@@ -254,10 +264,10 @@ class Client:
         assert self._connection is not None, "use the client as an async context manager"
         return follow(self._connection, self._registry, pattern, module)
 
-    def _expect_reply(self, id: UUID, wait: bool) -> asyncio.Future[AbstractIncomingMessage] | None:
-        if not wait:
+    def _expect_reply(self, token: str | None) -> asyncio.Future[AbstractIncomingMessage] | None:
+        if token is None:
             return None
-        future = self._waiting[str(id)] = asyncio.get_running_loop().create_future()
+        future = self._waiting[token] = asyncio.get_running_loop().create_future()
         return future
 
     async def _publish(
@@ -268,7 +278,7 @@ class Client:
         tenant: str | None,
         headers: dict[str, Any],
         correlation_id: str | None,
-        wants_reply: bool,
+        token: str | None,
         *,
         persistent: bool,
     ) -> None:
@@ -283,8 +293,8 @@ class Client:
             content_type=AVRO_JSON,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT if persistent else aio_pika.DeliveryMode.NOT_PERSISTENT,
             message_id=str(id),
-            correlation_id=str(id) if wants_reply else correlation_id,
-            reply_to=self._reply_to if wants_reply else None,
+            correlation_id=token or correlation_id,
+            reply_to=None if token is None else self._reply_to,
             timestamp=datetime.now(UTC),
             type=message.message_type,
             app_id="datapunk.client",

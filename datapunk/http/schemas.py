@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ from datapunk.messages.catalogue import MessageType
 from datapunk.store.statements import statement
 
 AVSC_CONTENT_TYPE = "application/vnd.apache.avro.schema+json"
+FINGERPRINT = re.compile("[0-9a-f]{16}")
+
 router = APIRouter()
 
 
@@ -30,9 +33,11 @@ async def get_schema(fingerprint: str, facade: TheFacade) -> Response:
     for each in facade.catalogue.types.values():
         if fingerprint in (each.fingerprint, each.name):
             return _response(msgspec.json.encode(each.avro), each.fingerprint)
-    async with facade.pool.connection() as conn:
-        cursor = await conn.execute(statement("query_schema"), {"fingerprint": fingerprint})
-        row = await cursor.fetchone()
+    row = None
+    if FINGERPRINT.fullmatch(fingerprint):
+        async with facade.pool.connection() as conn:
+            cursor = await conn.execute(statement("query_schema"), {"fingerprint": fingerprint})
+            row = await cursor.fetchone()
     if row is None:
         raise Problem(404, "unknown_schema", f"no schema has the fingerprint {fingerprint[:100]!r}")
     return _response(str(row[0]).encode(), fingerprint)

@@ -233,3 +233,10 @@ async def test_a_message_that_names_no_tenant_is_the_default_tenants(settings: S
         assert outcome.version == 3
         answer = await client.ask(GetBalance(account="a"), after_position=outcome.position)
         assert answer == Balance(cents=3, deposits=3)
+
+
+async def test_all_who_send_the_same_command_at_once_get_its_outcome(settings: Settings) -> None:
+    async with working([accounts], settings) as client:
+        id = uuid4()
+        outcomes = await asyncio.gather(*(client.send(Deposit(cents=1), "a", message_id=id) for _ in range(5)))
+        assert [outcome.version for outcome in outcomes] == [1] * 5

@@ -68,3 +68,9 @@ async def test_there_is_a_page_to_read_it_without_an_internet(http: httpx.AsyncC
     for place in loaded:
         assert place.startswith("/")
         assert (await http.get(place)).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["%00", "0123456789abcdef", "accounts.Steal", "%C3%A4", "a" * 2000])
+async def test_a_schema_that_is_not_there_is_not_found(http: httpx.AsyncClient, name: str) -> None:
+    answer = await http.get(f"/v1/schemas/{name}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_schema")
