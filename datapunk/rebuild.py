@@ -7,9 +7,11 @@ generation active: a reader's statement sees the old tables or the new ones, who
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -25,6 +27,7 @@ from datapunk.store.read import read_all, safe_position
 from datapunk.store.statements import statement
 
 OnProgress = Callable[[int, int], None]  # positions done, positions in all
+TIDYING_S = 2.0  # how long another one may hold the lock before it counts as a rebuild
 NEAR_BATCHES = 10  # left to the end: the switch, which holds off the projector (not readers), applies the rest
 
 
@@ -51,7 +54,12 @@ async def rebuild(
     """
     name = projection.full_name()
     async with await connect(settings.database_url) as conn:
-        if not await lock_rebuild(conn, name):
+        # Whoever only takes leftovers away is soon done.
+        began = monotonic()
+        while not await lock_rebuild(conn, name):
+            if monotonic() - began < TIDYING_S:
+                await asyncio.sleep(0.05)
+                continue
             raise RebuildUnderWay(f"{name} is being rebuilt already; wait for that to end")
         old = await active(conn, projection)
         await discard(conn, old)
