@@ -10,13 +10,14 @@ from psycopg import AsyncConnection
 
 from datapunk.broker.channel import Channel
 from datapunk.broker.dead_letter import DEAD, bury, dead_key, dead_letter
-from datapunk.broker.properties import Properties
+from datapunk.broker.properties import PERSISTENT, Properties
+from datapunk.broker.replies import content_type_for, failed, reply_to
 from datapunk.broker.topology import command_queue
 from datapunk.incoming import Refused
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
 from datapunk.messages.envelope import MAX_CORRELATION_ID, Envelope, cloud_event
 from datapunk.messages.message import Event
-from datapunk.messages.outcome import Outcome, Status
+from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.settling import Committed
@@ -123,7 +124,7 @@ class Announcer:
             Properties(
                 content_type=AVRO_JSON,
                 headers=headers,
-                delivery_mode=2,
+                delivery_mode=PERSISTENT,
                 correlation_id=_correlation_id(event),
                 message_id=id,
                 timestamp=at,
@@ -149,25 +150,12 @@ class Announcer:
         properties = refused.delivery.properties
         if not properties.reply_to:
             return
-        envelope = refused.envelope
-        outcome = Outcome(
-            status=Status.Failed,
-            code=refused.code,
-            message=refused.message[:2000].replace("\0", "�"),
-            command_id=envelope.id if envelope else None,
-        )
-        content_type = AVRO_BINARY if properties.content_type == AVRO_BINARY else AVRO_JSON
+        outcome = failed(refused.code, refused.message, refused.envelope.id if refused.envelope else None)
         channel.publish(
             "",
             properties.reply_to,
-            Properties(
-                content_type=content_type,
-                headers={"schema": self._outcome_fingerprint},
-                correlation_id=properties.correlation_id or properties.message_id,
-                type=Outcome.message_type,
-                app_id="datapunk",
-            ),
-            self._registry.encode(outcome, content_type),
+            reply_to(properties, Outcome.message_type, self._outcome_fingerprint),
+            self._registry.encode(outcome, content_type_for(properties)),
         )
 
     def _bury(self, channel: Channel, refused: Refused) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from datapunk.actor import Actor, Rejected
-from datapunk.errors import OversizedMessage
+from datapunk.errors import CommandIdReused, OversizedMessage
 from datapunk.incoming import Address, Incoming, Refused
 from datapunk.messages.message import Event
 from datapunk.messages.outcome import Outcome, Status
@@ -103,7 +103,7 @@ class Decider:
             decided.replies.append(reply)
             return
         message = f"command id {incoming.id} was used before for another command; a retry must repeat it exactly"
-        decided.refused.append(Refused(incoming.delivery, incoming.envelope, "command_id_reused", message))
+        decided.refused.append(Refused(incoming.delivery, incoming.envelope, CommandIdReused.code, message))
 
     def _decide_one(self, incoming: Incoming, actor: Actor, decided: Decided) -> Reply | None:
         began_ns = time_ns() if traces.is_on() else 0

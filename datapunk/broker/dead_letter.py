@@ -10,7 +10,7 @@ from typing import Any
 
 from datapunk.broker.channel import Channel
 from datapunk.broker.deliveries import Delivery
-from datapunk.broker.properties import Properties
+from datapunk.broker.properties import PERSISTENT, Properties
 from datapunk.errors import UnencodableMessage
 from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
@@ -104,7 +104,7 @@ def dead_letter(
     headers: dict[str, Any] = {
         **original,
         "dead-reason": reason,
-        "dead-message": _encodable(message[:MAX_MESSAGE]),
+        "dead-message": encodable(message[:MAX_MESSAGE]),
         "dead-at": datetime.now(UTC).isoformat(),
         "dead-by": f"{socket.gethostname()}:{os.getpid()}",
         "dead-exchange": exchange,
@@ -114,12 +114,12 @@ def dead_letter(
     if properties.user_id:
         headers["dead-user-id"] = properties.user_id  # as a property the broker would compare it with ours
     if trace:
-        headers["dead-traceback"] = _encodable(trace[-MAX_TRACE:])
+        headers["dead-traceback"] = encodable(trace[-MAX_TRACE:])
     return Properties(
         content_type=properties.content_type,
         content_encoding=properties.content_encoding,
         headers=headers,
-        delivery_mode=2,
+        delivery_mode=PERSISTENT,
         priority=properties.priority,
         correlation_id=properties.correlation_id,
         reply_to=properties.reply_to,
@@ -130,7 +130,7 @@ def dead_letter(
     )
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
     """Texts of exceptions may hold halves of surrogate pairs, which UTF-8 has no form for."""
     return text.encode("utf-8", "replace").decode()
 

@@ -15,7 +15,7 @@ METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 END = b"\xce"
 FRAME_OVERHEAD = 8  # bytes around a payload
 HEARTBEAT_FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
-DELIVER, RETURN, GET_OK = (60, 60), (60, 50), (60, 71)
+DELIVER, RETURN = (60, 60), (60, 50)
 ACK, NACK = (60, 80), (60, 120)
 
 frame_head = struct.Struct(">BHI")  # type, channel, size of payload

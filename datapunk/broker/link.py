@@ -357,6 +357,3 @@ class _Content:
         self.missing = 0
         self.pieces: list[bytes] = []
         self.returned: amqp.Basic.Return | None = None
-
-
-__all__ = ["Channel", "Deliveries", "Delivery", "Link", "Returned"]

@@ -11,7 +11,7 @@ from typing import Any
 from datapunk.broker.tables import decode_table, encode_table
 from datapunk.errors import InvalidEnvelope, UnencodableMessage
 
-TRANSIENT, PERSISTENT = 1, 2  # delivery_mode
+PERSISTENT = 2  # delivery_mode
 
 _CACHED = 4096  # entries a cache may have; then it starts anew
 _LONGEST_SHORT = 255  # bytes of a "shortstr"

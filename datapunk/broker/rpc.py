@@ -15,6 +15,7 @@ from datapunk.broker.dead_letter import bury, count_unreadable
 from datapunk.broker.deliveries import Delivery
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
+from datapunk.broker.replies import content_type_for, failed, reply_to
 from datapunk.broker.topology import query_queue
 from datapunk.errors import (
     BrokerError,
@@ -24,7 +25,6 @@ from datapunk.errors import (
     OversizedMessage,
     UnknownMessageType,
 )
-from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
 from datapunk.messages.envelope import read_envelope
 from datapunk.messages.message import Answer, Message, Query
 from datapunk.messages.outcome import Outcome, Status
@@ -37,7 +37,6 @@ from datapunk.telemetry.logs import get_logger
 CONCURRENT = 16  # queries under way a process and module
 CONSUMER = "queries"
 RETRY_S = 1.0  # pause before the broker is tried again
-MAX_MESSAGE = 2_000  # characters of an error's text
 
 log = get_logger(__name__)
 
@@ -50,7 +49,6 @@ class Reply:
 
     type: str
     fingerprint: str
-    content_type: str
     body: bytes
     code: str = "ok"
     message: str = ""
@@ -118,13 +116,7 @@ class QueryServer:
             intake.publish(
                 "",
                 properties.reply_to,
-                Properties(
-                    content_type=reply.content_type,
-                    headers={"schema": reply.fingerprint},
-                    correlation_id=properties.correlation_id or properties.message_id,
-                    type=reply.type,
-                    app_id="datapunk",
-                ),
+                reply_to(properties, reply.type, reply.fingerprint),
                 reply.body,
             )
             intake.flush()
@@ -148,7 +140,7 @@ class QueryServer:
     async def _reply(self, delivery: Delivery) -> Reply:
         """Whatever comes of it, there's a reply."""
         properties = delivery.properties
-        content_type = AVRO_BINARY if properties.content_type == AVRO_BINARY else AVRO_JSON
+        content_type = content_type_for(properties)
         try:
             with traces.span(
                 f"answer {properties.type}", traces.traceparent_of(properties.headers), kind=traces.SERVER
@@ -211,16 +203,15 @@ class QueryServer:
         return self._failed("query_failed", f"{type(error).__name__}: {error}", content_type)
 
     def _failed(self, code: str, message: str, content_type: str) -> Reply:
-        text = message[:MAX_MESSAGE].replace("\0", "�").encode("utf-8", "replace").decode()
-        outcome = Outcome(status=Status.Failed, code=code, message=text)
-        return self._encoded(outcome, content_type, code, text, is_failure=True)
+        outcome = failed(code, message)
+        return self._encoded(outcome, content_type, code, outcome.message, is_failure=True)
 
     def _encoded(
         self, message: Message, content_type: str, code: str = "ok", text: str = "", *, is_failure: bool = False
     ) -> Reply:
         body = self._registry.encode(message, content_type)
         fingerprint = self._registry.fingerprint(type(message))
-        return Reply(message.message_type, fingerprint, content_type, body, code, text, is_failure)
+        return Reply(message.message_type, fingerprint, body, code, text, is_failure)
 
 
 def _whole_number(headers: Mapping[str, Any], name: str, *, least: int) -> int | None:

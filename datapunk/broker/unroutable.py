@@ -12,12 +12,11 @@ from datapunk.broker.channel import Channel
 from datapunk.broker.dead_letter import DEAD, bury, count_unreadable, dead_key
 from datapunk.broker.deliveries import Delivery, settle
 from datapunk.broker.link import Link
-from datapunk.broker.properties import Properties
+from datapunk.broker.replies import content_type_for, failed, reply_to
 from datapunk.broker.topology import UNROUTABLE_QUEUE
-from datapunk.errors import BrokerError, MessageError, UnknownMessageType
-from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
+from datapunk.errors import BrokerError, MessageError, UnknownMessageType, Unroutable
 from datapunk.messages.envelope import read_envelope
-from datapunk.messages.outcome import Outcome, Status
+from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.settings import Settings
@@ -68,7 +67,9 @@ class UnroutableConsumer:
                 intake.flush()
                 await outlet.confirmed(outlet.flush())
                 for returned in outlet.returned:  # dead letters of a module that has no queue for them here
-                    outlet.publish(DEAD, dead_key(UNROUTABLE_QUEUE, "unroutable"), returned.properties, returned.body)
+                    outlet.publish(
+                        DEAD, dead_key(UNROUTABLE_QUEUE, Unroutable.code), returned.properties, returned.body
+                    )
                 outlet.returned.clear()
                 await outlet.confirmed(outlet.flush())
                 settle(deliveries)
@@ -83,19 +84,11 @@ class UnroutableConsumer:
         properties = delivery.properties
         module = delivery.exchange.partition(".")[0]
         if properties.reply_to:
-            outcome = Outcome(status=Status.Failed, code=code, message=message)
-            content_type = AVRO_BINARY if properties.content_type == AVRO_BINARY else AVRO_JSON
             replies.publish(
                 "",
                 properties.reply_to,
-                Properties(
-                    content_type=content_type,
-                    headers={"schema": self._registry.fingerprint(Outcome)},
-                    correlation_id=properties.correlation_id or properties.message_id,
-                    type=Outcome.message_type,
-                    app_id="datapunk",
-                ),
-                self._registry.encode(outcome, content_type),
+                reply_to(properties, Outcome.message_type, self._registry.fingerprint(Outcome)),
+                self._registry.encode(failed(code, message), content_type_for(properties)),
             )
         bury(outlet, delivery, module=module, reason=code, message=message, queue=UNROUTABLE_QUEUE, mandatory=True)
 
@@ -116,4 +109,4 @@ class UnroutableConsumer:
             read_envelope(delivery.properties, needs_actor=not is_query)
         except MessageError as error:
             return error.code, str(error)
-        return "unroutable", f"no queue took {delivery.routing_key}; run `datapunk topology apply`"
+        return Unroutable.code, f"no queue took {delivery.routing_key}; run `datapunk topology apply`"

@@ -12,7 +12,8 @@ from uuid import uuid4
 import pytest
 from pamqp import commands as amqp
 
-from datapunk.broker.link import Channel, Link
+from datapunk.broker.channel import Channel
+from datapunk.broker.link import Link
 from tests.management import Management
 
 

@@ -1,0 +1,44 @@
+"""What goes back to whoever sent a message: how a reply is addressed, and the outcome of what can't be handled."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from datapunk.broker.dead_letter import MAX_MESSAGE, encodable
+from datapunk.broker.properties import Properties
+from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
+from datapunk.messages.outcome import Outcome, Status
+
+
+def failed(code: str, message: str, id: UUID | None = None) -> Outcome:
+    """The outcome of what can't be handled.
+
+    Args:
+        code: an error code.
+        message: for a person; it's cut, and made fit to send: it may quote whatever a stranger wrote.
+        id: the command's, if it has one.
+    """
+    text = encodable(message[:MAX_MESSAGE]).replace("\0", "�")
+    return Outcome(status=Status.Failed, code=code, message=text, command_id=id)
+
+
+def content_type_for(properties: Properties) -> str:
+    """A reply is in the encoding of what it answers, and in Avro JSON if that's none of ours."""
+    return AVRO_BINARY if properties.content_type == AVRO_BINARY else AVRO_JSON
+
+
+def reply_to(properties: Properties, type: str, fingerprint: str) -> Properties:
+    """The properties of a reply to a message.
+
+    Args:
+        properties: of the message.
+        type: of the reply.
+        fingerprint: of the reply's schema.
+    """
+    return Properties(
+        content_type=content_type_for(properties),
+        headers={"schema": fingerprint},
+        correlation_id=properties.correlation_id or properties.message_id,
+        type=type,
+        app_id="datapunk",
+    )
