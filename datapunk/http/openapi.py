@@ -21,7 +21,6 @@ Json = dict[str, Any]
 
 GENERIC_PATHS = ("/v1/commands/{type}", "/v1/queries/{type}")
 POSITION: Json = {"type": "integer", "format": "int64", "minimum": 0}
-UUID_EXAMPLE = "01936d5e-8f60-7c3a-9b1e-3f2a5b6c7d8e"
 
 PROBLEM_SCHEMA: Json = {
     "title": "Problem",
