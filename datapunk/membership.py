@@ -23,6 +23,7 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg import AsyncConnection
 
+from datapunk.ending import end
 from datapunk.settings import Settings
 from datapunk.shares import shares
 from datapunk.store.connection import connect
@@ -218,8 +219,7 @@ class Membership:
             if not task.done():
                 self._hang_up()  # first: a cancelled query waits for the server's answer
                 await asyncio.wait({task}, timeout=HANG_UP_S)
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await end([task])
                 await self._drop_connection()
         if task.cancelled():
             raise TimeoutError(f"the database didn't answer within {limit_s:.1f} s")

@@ -26,6 +26,7 @@ from datapunk.broker.dead_letter import count_unreadable
 from datapunk.broker.deliveries import Deliveries, Delivery, settle
 from datapunk.broker.link import Link
 from datapunk.broker.topology import command_queue
+from datapunk.ending import end
 from datapunk.errors import BrokerError, OwnershipLost
 from datapunk.incoming import Incoming, Intake, Refused
 from datapunk.membership import Membership
@@ -163,10 +164,7 @@ class ShardEngine:
                 for task in done - {stopping}:
                     task.result()
             finally:
-                tasks.add(stopping)
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end({*tasks, stopping})
 
     async def _commit_batches(self, session: _Session) -> None:
         """Take what is there, decide it, commit it, write its events to the broker; and again."""

@@ -19,6 +19,7 @@ from datapunk.broker.rpc import QueryServer
 from datapunk.broker.topology import apply
 from datapunk.broker.unroutable import UnroutableConsumer
 from datapunk.broker.wake import EventSignal
+from datapunk.ending import end
 from datapunk.errors import ConnectionLost, OwnershipLost
 from datapunk.membership import Membership
 from datapunk.messages.registry import Registry
@@ -181,10 +182,9 @@ class Projectors:
                 for task in done:
                     task.result()
             finally:
-                for task in tasks:
-                    task.cancel()
                 ending.set()
-                await asyncio.gather(*tasks, signal, return_exceptions=True)
+                await end(tasks)
+                await asyncio.gather(signal, return_exceptions=True)
                 for name in list(self._running):
                     await self._stop(name)
 
