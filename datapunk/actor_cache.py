@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 
 from datapunk.actor import Actor
 from datapunk.incoming import Address, Incoming
+from datapunk.messages.codec import AVRO_BINARY
 from datapunk.messages.message import Event
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
@@ -23,8 +24,6 @@ from datapunk.store.events import SnapshotData
 from datapunk.store.read import load_tails
 from datapunk.store.snapshots import load_many
 from datapunk.telemetry import metrics
-
-BINARY = "application/avro"
 
 
 class ActorCache:
@@ -105,7 +104,7 @@ class ActorCache:
             tails = [(tenant, stream, actor.version + 1) for (tenant, stream), actor in actors.items()]
             events, has_more = await load_tails(conn, tails)
             for event in events:
-                message = self._registry.decode(event.type, event.data, BINARY, event.schema)
+                message = self._registry.decode(event.type, event.data, AVRO_BINARY, event.schema)
                 assert isinstance(message, Event)  # only events are stored
                 actors[event.tenant, event.stream].apply(message)
 

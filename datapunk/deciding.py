@@ -13,13 +13,13 @@ from uuid_utils.compat import uuid7
 from datapunk.actor import Actor, Rejected
 from datapunk.errors import CommandIdReused, OversizedMessage
 from datapunk.incoming import Address, Incoming, Refused
+from datapunk.messages.codec import AVRO_BINARY
 from datapunk.messages.message import Event
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
 from datapunk.store.events import EventData, InboxEntry
 from datapunk.telemetry import traces
 
-BINARY = "application/avro"
 # In JSON an event may be six times as long (bytes become \u00xx), and brokers take 128 MiB in one message: a larger
 # event would be stored and could never be published.
 MAX_EVENT_BYTES = 20 * 1024 * 1024
@@ -156,7 +156,7 @@ class Decider:
         return self._record(incoming, outcome, first if events else None, actor.version if events else None, decided)
 
     def _encode(self, event: Event) -> bytes:
-        data = self._registry.encode(event, BINARY)
+        data = self._registry.encode(event, AVRO_BINARY)
         if len(data) > MAX_EVENT_BYTES:
             raise OversizedMessage(
                 f"{event.message_type} has {len(data):,} bytes, and {MAX_EVENT_BYTES:,} are the limit; let the actor "
@@ -187,7 +187,7 @@ class Decider:
                 type=incoming.envelope.type,
                 stream=stream,
                 body_hash=incoming.digest,
-                reply=self._registry.encode(outcome, BINARY),
+                reply=self._registry.encode(outcome, AVRO_BINARY),
                 first_version=first,
                 last_version=last,
             )

@@ -16,14 +16,13 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from datapunk.errors import OwnershipLost
+from datapunk.messages.codec import AVRO_BINARY
 from datapunk.messages.message import Event
 from datapunk.messages.registry import Registry
 from datapunk.projection import Projection, Recorded, Rows
 from datapunk.store.events import RecordedEvent
 from datapunk.store.read import read_all
 from datapunk.store.statements import statement
-
-BINARY = "application/avro"  # how the store keeps event bodies
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,7 @@ class Generation:
 
 def _recorded(event: RecordedEvent, registry: Registry) -> Recorded[Any]:
     return Recorded(
-        cast("Event", registry.decode(event.type, event.data, BINARY, event.schema)),  # only events are stored
+        cast("Event", registry.decode(event.type, event.data, AVRO_BINARY, event.schema)),  # only events are stored
         event.position,
         event.tenant,
         event.stream.partition("/")[2],

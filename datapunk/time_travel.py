@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 
 from datapunk.actor import Actor
 from datapunk.errors import ConfigurationError
+from datapunk.messages.codec import AVRO_BINARY
 from datapunk.messages.message import Event
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
@@ -19,7 +20,6 @@ from datapunk.store.events import RecordedEvent
 from datapunk.store.read import read_stream
 from datapunk.store.statements import statement
 
-BINARY = "application/avro"  # how the store keeps event bodies
 PAGE = 200  # events a query; each may be large
 
 Point = int | datetime  # a version, or the last one until then
@@ -129,7 +129,7 @@ class TimeMachine:
             limit = PAGE if until is None else min(PAGE, until - version)
             page = await read_stream(self._conn, self._tenant, self._stream, from_version=version + 1, limit=limit)
             for recorded in page:
-                event = self._registry.decode(recorded.type, recorded.data, BINARY, recorded.schema)
+                event = self._registry.decode(recorded.type, recorded.data, AVRO_BINARY, recorded.schema)
                 assert isinstance(event, Event)  # only events are stored
                 yield recorded, event
             if len(page) < limit:

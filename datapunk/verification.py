@@ -20,7 +20,7 @@ from psycopg.rows import args_row
 
 from datapunk.actor import Actor
 from datapunk.errors import MessageError, SchemaError
-from datapunk.messages.codec import Codec, codec_of_text
+from datapunk.messages.codec import AVRO_BINARY, Codec, codec_of_text
 from datapunk.messages.message import Event
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
@@ -30,7 +30,6 @@ from datapunk.store.events import RecordedEvent, SnapshotData
 from datapunk.store.read import MAX_BYTES
 from datapunk.store.statements import statement
 
-BINARY = "application/avro"  # how the store keeps event bodies
 EVENTS_AT_ONCE = 5000  # fetched from the server; fewer where they'd have more than `MAX_BYTES`
 SNAPSHOTS_AT_ONCE = 100
 SAMPLE = 10  # of so many snapshots one is compared with a replay
@@ -217,7 +216,7 @@ class Verifier:
         """The event, or none if it can't be read."""
         try:
             if event.type in self._registry.current:
-                return self._registry.decode(event.type, event.data, BINARY, event.schema)
+                return self._registry.decode(event.type, event.data, AVRO_BINARY, event.schema)
             if event.schema not in self._codecs:
                 text = self._texts.get(event.schema)
                 self._codecs[event.schema] = None if text is None else codec_of_text(text)

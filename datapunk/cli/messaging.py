@@ -16,13 +16,12 @@ from rich.console import Console
 
 from datapunk.errors import UndecodableMessage
 from datapunk.messages.catalogue import Catalogue, MessageType
+from datapunk.messages.codec import AVRO_JSON
 from datapunk.messages.message import Message
 from datapunk.messages.registry import Registry
 from datapunk.module import find_modules
 from datapunk.settings import Settings, load_settings
 from datapunk.telemetry import traces
-
-AVRO_JSON = "application/avro+json"
 
 # Exit statuses, so that scripts can tell one ending from another; 1 is any error, 2 wrong usage.
 REJECTED, FAILED = 3, 4

@@ -11,11 +11,11 @@ from datapunk.errors import UnsupportedContentType
 from datapunk.http.problems import Problem
 from datapunk.messages import plain
 from datapunk.messages.catalogue import MessageType
+from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
 from datapunk.messages.message import Message
 from datapunk.messages.registry import Registry
 
-AVRO_JSON, AVRO = "application/avro+json", "application/avro"
-CONTENT_TYPES = (plain.CONTENT_TYPE, AVRO_JSON, AVRO)
+CONTENT_TYPES = (plain.CONTENT_TYPE, AVRO_JSON, AVRO_BINARY)
 
 
 async def read_message(request: Request, type: MessageType, registry: Registry) -> Message:
@@ -29,7 +29,7 @@ async def read_message(request: Request, type: MessageType, registry: Registry) 
     body = await request.body()
     if content_type == plain.CONTENT_TYPE:
         return type.plain.decode(body or b"{}")
-    if content_type in (AVRO_JSON, AVRO):
+    if content_type in (AVRO_JSON, AVRO_BINARY):
         return registry.decode(type.name, body, content_type, request.headers.get("Schema"))
     raise UnsupportedContentType(f"{content_type!r} is not accepted; send one of {', '.join(CONTENT_TYPES)}")
 

@@ -10,10 +10,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from datapunk.http.bodies import AVRO, AVRO_JSON
 from datapunk.http.problems import CONTENT_TYPE as PROBLEM
 from datapunk.http.queries import RESERVED
 from datapunk.messages.catalogue import Catalogue, Kind, MessageType
+from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
 from datapunk.messages.json_schema import Form, Names, SchemaWriter, full_name
 from datapunk.messages.plain import CONTENT_TYPE as PLAIN
 
@@ -196,7 +196,7 @@ def _contents(type: MessageType, writers: dict[Form, SchemaWriter]) -> Json:
     contents: Json = {
         PLAIN: {"schema": _reference(type, writers[Form.PLAIN]), "example": type.example},
         AVRO_JSON: {"schema": avro_json},
-        AVRO: {"schema": {"type": "string", "format": "binary", "description": f"Schema {type.fingerprint}."}},
+        AVRO_BINARY: {"schema": {"type": "string", "format": "binary", "description": f"Schema {type.fingerprint}."}},
     }
     return contents
 

@@ -8,13 +8,12 @@ import msgspec
 
 from datapunk.errors import MessageError
 from datapunk.messages.catalogue import Catalogue, Kind
+from datapunk.messages.codec import AVRO_BINARY
 from datapunk.messages.envelope import schema_uri
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
 from datapunk.store.events import RecordedEvent
 from datapunk.telemetry import logs
-
-AVRO = "application/avro"
 
 log = logs.get_logger(__name__)
 
@@ -58,10 +57,10 @@ def cloud_event(event: RecordedEvent, registry: Registry, catalogue: Catalogue) 
         if value := event.metadata.get(ours):
             fields[theirs] = value
     try:
-        message = registry.decode(event.type, event.data, AVRO, event.schema)
+        message = registry.decode(event.type, event.data, AVRO_BINARY, event.schema)
         content = catalogue.find(event.type, Kind.EVENT).plain.encode(message)
         fields |= {"datacontenttype": "application/json", "data": msgspec.Raw(content)}
     except MessageError as error:
         log.warning("event can't be read", position=event.position, type=event.type, error=str(error))
-        fields |= {"datacontenttype": AVRO, "data_base64": event.data}
+        fields |= {"datacontenttype": AVRO_BINARY, "data_base64": event.data}
     return msgspec.json.encode(fields)
