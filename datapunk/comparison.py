@@ -136,12 +136,9 @@ async def _replay(
     conn: AsyncConnection[Any], serving: Generation, registry: Registry, batch: int, on_progress: OnProgress
 ) -> Generation:
     """A generation that is nearly as far as the serving one."""
-    projection, number = serving.projection, serving.number + 1
-    replayed = Generation(projection, number, f"{projection.schema()}_g{number}", 0, projection.version)
-    async with conn.transaction():
-        await replayed.create(conn)
+    replayed = await serving.begin_next(conn)
     while True:
-        until = (await active(conn, projection)).position
+        until = (await active(conn, serving.projection)).position
         on_progress(replayed.position, until)
         if until - replayed.position <= NEAR_BATCHES * batch:
             return replayed

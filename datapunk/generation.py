@@ -111,6 +111,16 @@ class Generation:
             async with conn.transaction():
                 await self.write(conn, registry, events)
 
+    async def begin_next(self, conn: AsyncConnection[Any]) -> Generation:
+        """The generation after this one, empty, in a schema of its own."""
+        number = self.number + 1
+        following = Generation(
+            self.projection, number, f"{self.projection.schema()}_g{number}", 0, self.projection.version
+        )
+        async with conn.transaction():
+            await following.create(conn)
+        return following
+
     async def create(self, conn: AsyncConnection[Any]) -> None:
         """Create the schema, the tables and the checkpoint, inside the caller's transaction."""
         await conn.execute(sql.SQL("create schema {}").format(sql.Identifier(self.schema)))

@@ -23,7 +23,7 @@ from datapunk.messages.registry import Registry
 from datapunk.projection import Projection
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
-from datapunk.store.read import read_all, safe_position
+from datapunk.store.read import safe_position
 from datapunk.store.statements import statement
 
 OnProgress = Callable[[int, int], None]  # positions done, positions in all
@@ -125,10 +125,7 @@ async def _fill(
     conn: AsyncConnection[Any], old: Generation, registry: Registry, batch: int, on_progress: OnProgress
 ) -> Generation:
     """A new generation, filled until it's near the end of history."""
-    projection, number = old.projection, old.number + 1
-    building = Generation(projection, number, f"{projection.schema()}_g{number}", 0, projection.version)
-    async with conn.transaction():
-        await building.create(conn)
+    building = await old.begin_next(conn)
     while True:
         total = await safe_position(conn)
         on_progress(building.position, total)
@@ -143,13 +140,9 @@ async def _switch(conn: AsyncConnection[Any], registry: Registry, building: Gene
     async with conn.transaction():
         # The projector's transactions share a lock on this row and so wait; its checkpoint stands still.
         reached_by_old = (await locked(conn, projection)).position
-        types = [event.message_type for event in projection.handlers]
         target = max(reached_by_old, await safe_position(conn))  # no more: the end goes on moving under load
         while building.position < target:
-            events, reached = await read_all(conn, building.position, batch, types=types, until=target)
-            await building.move(conn, reached)
-            await building.write(conn, registry, events)
-            building = replace(building, position=reached)
+            building, _ = await building.apply(conn, registry, batch, until=target)
         for old, new in ((serving, f"{serving}_old"), (building.schema, serving)):
             await conn.execute(sql.SQL("alter schema {} rename to {}").format(sql.Identifier(old), sql.Identifier(new)))
         await conn.execute(statement("set_active_generation"), {"projection": name, "generation": building.number})
