@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from datapunk.stack.asking import SERVERS
+from datapunk.stack.logs import last_lines, log_path
 from datapunk.stack.native import NativeLauncher
 from datapunk.stack.plan import plan_on_free_ports
 from datapunk.stack.processes import marked
@@ -67,9 +68,13 @@ class Place:
         return next(part for part in record.parts if part.name == name)
 
     def kill(self, name: str) -> None:
-        """kill -9 of a server; the supervisor starts it again."""
+        """kill -9 of a server, unless it has just died by itself; the supervisor starts it again."""
         restarts = self.part(name).restarts
-        psutil.Process(self.part(name).processes[-1].pid).kill()
+        process = self.part(name).processes[-1].process()
+        if process is None:
+            print(*last_lines(log_path(self.directory, name), 20), sep="\n")  # shown if the test fails
+        else:
+            process.kill()
 
         def is_back() -> bool:
             part = self.part(name)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
+import random
 import socket
+import sys
 from collections.abc import Iterable
+from itertools import islice
 
 import psutil
 
@@ -12,6 +14,11 @@ from datapunk.errors import PortTaken
 from datapunk.stack.part import Part, Port
 
 LOOPBACK = "127.0.0.1"
+
+# Above the well-known ones; below Linux's (from 32768) and others' (from 49152) for outgoing connections.
+_NEVER_OUTGOING = range(20_000, 32_768)
+
+_claims: list[socket.socket] = []  # open for as long as this process
 
 
 def is_free(number: int) -> bool:
@@ -27,17 +34,35 @@ def is_free(number: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:  # all are held until all are chosen
-            probe.bind((LOOPBACK, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    """`count` different ports that nobody listens on, or will choose while this process lives.
+
+    None is one that the system gives to outgoing connections: while a server is down, such a connection (a client's
+    that tries to reach that very server, even) could take its port, and the server would not come back.
+    """
+    candidates = random.sample(_NEVER_OUTGOING, len(_NEVER_OUTGOING))
+    return list(islice((number for number in candidates if is_free(number) and _claim(number)), count))
 
 
 def preferred_or_free(number: int) -> int:
-    """`number` if it's free, else any free port: for ports that nobody has to know by heart."""
-    return number if is_free(number) else free_ports(1)[0]
+    """`number` if it's free, else any free port: for ports that nobody has to know by heart.
+
+    It's this process's until it ends: two stacks that start at the same time don't choose the same.
+    """
+    return number if is_free(number) and _claim(number) else free_ports(1)[0]
+
+
+def _claim(number: int) -> bool:
+    """Whether nobody else has claimed a port, listening or not. (Only Linux has names that go with their process.)"""
+    if sys.platform != "linux":
+        return True
+    claim = socket.socket(socket.AF_UNIX)
+    try:
+        claim.bind(f"\0datapunk port {number}")
+    except OSError:
+        claim.close()
+        return False
+    _claims.append(claim)
+    return True
 
 
 def holder(number: int) -> str:
