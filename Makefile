@@ -54,7 +54,7 @@ specs: install-checks ## Check the models of the protocol, exhaustively, and tha
 chaos: install ## Kill servers and workers at random for ten minutes (CHAOS_SECONDS), and check every promise
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/pytest -s tests/chaos
 
-bench: install ## Measure the engine and the codec
+bench: install-checks ## Measure the engine, beside others and alone
 	@$(BIN)/pytest -m bench -s tests/bench
 
 docs: install ## Build the documentation into site/

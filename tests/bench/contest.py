@@ -1,4 +1,4 @@
-"""What the contestants share: the message, how many, and how they tell what they took."""
+"""What the contestants share: the message, how many, and how they tell how fast they were."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ BODY = (
 )
 ACTORS = 1000
 EVENTS_QUEUE = "bench.events"  # a durable subscriber's, so that every event has somewhere to go
+EVENTS_TABLE = """
+create table events (
+    position bigint generated always as identity primary key,
+    stream text not null, type text not null, id uuid not null, data jsonb not null
+)
+"""
+INSERT_EVENT = "insert into events (stream, type, id, data) values (%s, %s, %s, %s)"
 
 
 def wanted() -> int:
@@ -19,11 +26,19 @@ def wanted() -> int:
 
 
 def show(took_s: float) -> None:
-    """Print the result for whoever runs the contest."""
-    print(json.dumps({"commands": wanted(), "took_s": took_s}))
+    """Print the result for whoever runs the contest: that all commands took so long."""
+    show_rates(commands=wanted() / took_s)
 
 
-def read(output: str) -> float:
-    """Commands a second, from what a contestant printed last."""
-    result = json.loads(output.strip().splitlines()[-1])
-    return result["commands"] / result["took_s"]
+def show_rates(**rates: float) -> None:
+    """Print the result for whoever runs the contest.
+
+    Args:
+        rates: what was counted, and how many of it there were a second.
+    """
+    print(json.dumps(rates))
+
+
+def read(output: str) -> dict[str, float]:
+    """The rates that a contestant printed last."""
+    return json.loads(output.strip().splitlines()[-1])

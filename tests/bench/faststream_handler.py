@@ -17,16 +17,10 @@ from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel
 
 from datapunk.settings import load_settings
-from tests.bench.contest import ACTORS, BODY, EVENTS_QUEUE, show, wanted
+from tests.bench.contest import ACTORS, BODY, EVENTS_QUEUE, EVENTS_TABLE, INSERT_EVENT, show, wanted
 
 QUEUE = "bench.commands"
 POOL, PREFETCH, IN_FLIGHT = 8, 200, 500
-TABLE = """
-create table events (
-    position bigint generated always as identity primary key,
-    stream text not null, type text not null, id uuid not null, data jsonb not null
-)
-"""
 
 
 class Trip(BaseModel):
@@ -74,7 +68,7 @@ async def measure(commands: int) -> float:
     pool = AsyncConnectionPool(settings.database_url, min_size=POOL, max_size=POOL, open=False)
     await pool.open(wait=True)
     async with pool.connection() as conn:
-        await conn.execute(TABLE)
+        await conn.execute(EVENTS_TABLE)
     broker = RabbitBroker(settings.broker_url, default_channel=Channel(prefetch_count=PREFETCH), logger=None)
     exchange = RabbitExchange("trips.events", type=ExchangeType.TOPIC, durable=True)
     handled, done = 0, asyncio.Event()
@@ -83,10 +77,7 @@ async def measure(commands: int) -> float:
     async def handle(trip: Trip) -> None:
         nonlocal handled
         async with pool.connection() as conn:
-            await conn.execute(
-                "insert into events (stream, type, id, data) values (%s, %s, %s, %s)",
-                (trip.carrier, "TripRecorded", uuid4(), trip.model_dump_json()),
-            )
+            await conn.execute(INSERT_EVENT, (trip.carrier, "TripRecorded", uuid4(), trip.model_dump_json()))
         await broker.publish(trip, exchange=exchange, routing_key="default.trips.aircraft.TripRecorded", persist=True)
         handled += 1
         if handled == commands:
