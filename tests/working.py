@@ -6,14 +6,14 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from datapunk.settings import Settings
 from datapunk.testing.platform import working
 
-__all__ = ["DEADLINE_S", "eventually", "worker_process", "working"]
+__all__ = ["DEADLINE_S", "environment", "eventually", "worker_process", "working"]
 
 T = TypeVar("T")
 DEADLINE_S = 60.0  # for what fails: what is right takes as long as a busy machine needs
@@ -30,20 +30,23 @@ async def eventually(look: Callable[[], Awaitable[T | None]], what: str, deadlin
         await asyncio.sleep(0.02)
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables of a program that is to have these settings."""
+    given = settings.model_dump(exclude_none=True)
+    return {**os.environ, **{f"DATAPUNK_{name.upper()}": str(value) for name, value in given.items()}}
+
+
 @asynccontextmanager
 async def worker_process(
-    settings: Settings, *, crash_at: str | None = None, main: str = "tests.worker_main"
+    settings: Settings, *, crash_at: str | None = None, main: str = "tests.worker_main", arguments: Sequence[str] = ()
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that runs accounts; killed at the end if it's still there."""
-    environment = {
-        **os.environ,
-        **{f"DATAPUNK_{name.upper()}": str(value) for name, value in settings.model_dump(exclude_none=True).items()},
-    }
-    environment.pop("DATAPUNK_CRASH_AT", None)
+    """A process that runs accounts, or what else `main` runs; killed at the end if it's still there."""
+    variables = environment(settings)
+    variables.pop("DATAPUNK_CRASH_AT", None)
     if crash_at is not None:
-        environment["DATAPUNK_CRASH_AT"] = crash_at
+        variables["DATAPUNK_CRASH_AT"] = crash_at
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", main, env=environment, stdout=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", main, *arguments, env=variables, stdout=asyncio.subprocess.DEVNULL
     )
     try:
         yield process

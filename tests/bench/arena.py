@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Generator
@@ -14,14 +13,16 @@ import httpx
 import psycopg
 from psycopg import sql
 
+from datapunk.settings import Settings, load_settings
 from datapunk.stack.running import Endpoints
+from tests.working import environment
 
 PATIENCE_S = 300  # for a program, unless told otherwise
 
 
 @contextmanager
-def arena(endpoints: Endpoints) -> Generator[dict[str, str]]:
-    """A virtual host and a database, gone afterwards; the environment of a program that is to use them."""
+def arena(endpoints: Endpoints) -> Generator[Settings]:
+    """The settings of a virtual host and a database, which are gone afterwards."""
     name = f"bench_{uuid4().hex[:8]}"
     broker, database = urlsplit(endpoints.broker_url), urlsplit(endpoints.database_url)
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -34,12 +35,14 @@ def arena(endpoints: Endpoints) -> Generator[dict[str, str]]:
         management.put(f"/api/permissions/{name}/{broker.username}", json=everything).raise_for_status()
         conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         try:
-            yield {
-                **os.environ,
-                "DATAPUNK_BROKER_URL": broker._replace(path=f"/{name}").geturl(),
-                "DATAPUNK_DATABASE_URL": database._replace(path=f"/{name}").geturl(),
-                "DATAPUNK_LOG_LEVEL": "warning",
-            }
+            yield load_settings().model_copy(
+                update={
+                    "broker_url": broker._replace(path=f"/{name}").geturl(),
+                    "broker_management_url": endpoints.broker_management_url,
+                    "database_url": database._replace(path=f"/{name}").geturl(),
+                    "log_level": "warning",
+                }
+            )
         finally:
             conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
             management.delete(f"/api/vhosts/{name}")
@@ -47,10 +50,10 @@ def arena(endpoints: Endpoints) -> Generator[dict[str, str]]:
 
 def run(endpoints: Endpoints, module: str, *arguments: str, patience_s: float = PATIENCE_S) -> str:
     """What `python -m module` prints, in an arena of its own."""
-    with arena(endpoints) as environment:
+    with arena(endpoints) as settings:
         answer = subprocess.run(
             [sys.executable, "-m", module, *arguments],
-            env=environment,
+            env=environment(settings),
             capture_output=True,
             text=True,
             check=False,
