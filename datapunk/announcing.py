@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from datapunk.broker.channel import Channel
 from datapunk.broker.dead_letter import DEAD, bury, dead_key, dead_letter
 from datapunk.broker.properties import PERSISTENT, Properties
-from datapunk.broker.replies import content_type_for, failed, reply_to
+from datapunk.broker.replies import Replies, content_type_for, failed, reply_to
 from datapunk.broker.topology import command_queue
 from datapunk.incoming import Refused
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
@@ -26,8 +26,6 @@ from datapunk.store.outbox import delete, unconfirmed
 from datapunk.store.read import events_at
 from datapunk.telemetry import metrics, traces
 from datapunk.telemetry.logs import get_logger
-
-DIRECT_REPLY = "amq.rabbitmq.reply-to."  # the broker's pseudo-queue for replies
 
 log = get_logger(__name__)
 
@@ -63,18 +61,18 @@ class Announcer:
         self._published.inc(events)
         return channel.flush()
 
-    def reply(self, channel: Channel, committed: Sequence[Committed]) -> None:
+    def reply(self, replies: Replies, committed: Sequence[Committed]) -> None:
         """Send the outcomes to those who wait for one."""
         for batch in committed:
             for reply in batch.decided.replies:
                 envelope = reply.command.envelope
                 self._count(envelope.type, reply.outcome.status.value.lower())
                 if envelope.reply_to:
-                    self._reply(channel, envelope, reply.outcome)
+                    self._reply(replies, envelope, reply.outcome)
             for refused in batch.decided.refused:
                 self._count(refused.envelope.type if refused.envelope else "unknown", "failed")
-                self._reply_refused(channel, refused)
-        channel.flush()
+                self._reply_refused(replies, refused)
+        replies.flush()
 
     async def recover(
         self,
@@ -134,25 +132,22 @@ class Announcer:
             self._registry.encode(message, AVRO_JSON),
         )
 
-    def _reply(self, channel: Channel, envelope: Envelope, outcome: Outcome) -> None:
+    def _reply(self, replies: Replies, envelope: Envelope, outcome: Outcome) -> None:
         assert envelope.reply_to is not None  # the callers looked
         content_type = AVRO_BINARY if envelope.content_type == AVRO_BINARY else AVRO_JSON
-        channel.publish(
-            "",
+        replies.send(
             envelope.reply_to,
             reply_properties(envelope, outcome, content_type, self._outcome_fingerprint),
             self._registry.encode(outcome, content_type),
-            # The broker would return what goes to its own pseudo-queues, though it delivers it.
-            mandatory=not envelope.reply_to.startswith(DIRECT_REPLY),
+            mandatory=True,
         )
 
-    def _reply_refused(self, channel: Channel, refused: Refused) -> None:
+    def _reply_refused(self, replies: Replies, refused: Refused) -> None:
         properties = refused.delivery.properties
         if not properties.reply_to:
             return
         outcome = failed(refused.code, refused.message, refused.envelope.id if refused.envelope else None)
-        channel.publish(
-            "",
+        replies.send(
             properties.reply_to,
             reply_to(properties, Outcome.message_type, self._outcome_fingerprint),
             self._registry.encode(outcome, content_type_for(properties)),
@@ -172,9 +167,9 @@ class Announcer:
                 queue=command_queue(self._module.name, int(delivery.consumer_tag)),
             )
 
-    def bury_returned(self, replies: Channel, channel: Channel) -> None:
+    def bury_returned(self, replies: Replies, channel: Channel) -> None:
         """Replies that found no queue: keep them among the dead letters; the outcome is in the inbox besides."""
-        for returned in replies.returned:
+        for returned in replies.returned():
             reason = "reply_unroutable"
             message = f"the reply queue {returned.routing_key!r} doesn't exist: {returned.reply_text}"
             metrics.DEAD_LETTERS.labels(module=self._module.name, reason=reason).inc()
@@ -183,7 +178,6 @@ class Announcer:
                 returned.properties, reason=reason, message=message, routing_key=returned.routing_key
             )
             channel.publish(DEAD, dead_key(self._module.name, reason), properties, returned.body)
-        replies.returned.clear()
         channel.flush()
 
     def _count(self, type: str, outcome: str) -> None:

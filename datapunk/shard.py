@@ -24,7 +24,9 @@ from datapunk.announcing import Announcer
 from datapunk.broker.channel import Channel
 from datapunk.broker.dead_letter import count_unreadable
 from datapunk.broker.deliveries import Deliveries, Delivery, settle
+from datapunk.broker.direct_replies import DirectReplies
 from datapunk.broker.link import Link
+from datapunk.broker.replies import Replies
 from datapunk.broker.topology import command_queue
 from datapunk.ending import end
 from datapunk.errors import BrokerError, OwnershipLost
@@ -95,6 +97,7 @@ class ShardEngine:
             module, registry, capacity=settings.cached_actors, snapshot_every=settings.snapshot_every
         )
         self._announcer = Announcer(module, registry)
+        self._direct = DirectReplies(settings.broker_url, f"{module.name}.shards")
         self._owned: set[int] = set()
         self._settled = asyncio.Event()
         self._observer = BatchObserver(module)
@@ -104,6 +107,10 @@ class ShardEngine:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; then finish the batch under way and give the shards back."""
+        async with self._direct:
+            await self._sessions(stop)
+
+    async def _sessions(self, stop: asyncio.Event) -> None:
         pause = RETRY_FIRST_S
         while not stop.is_set():
             began = monotonic()
@@ -127,7 +134,7 @@ class ShardEngine:
             publishing = await Link.open(self._settings.broker_url, name=f"{self._module.name}.publish")
             stack.push_async_callback(publishing.close)
             outlet = await publishing.channel(confirms=True)
-            replies = await publishing.channel()  # without confirms: a full reply queue is its owner's trouble
+            replies = Replies(await publishing.channel(), self._direct)
             fence = Fence(self._membership.group, self._membership.id, {})
             settler = Settler(
                 self._module.name,
@@ -288,7 +295,7 @@ class _Session:
     intakes: dict[int, Channel]
     fence: Fence
     outlet: Channel
-    replies: Channel
+    replies: Replies
     settler: Settler
     side: AsyncConnection[Any]
     waiting: asyncio.Queue[Published]

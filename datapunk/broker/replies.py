@@ -1,13 +1,56 @@
-"""What goes back to whoever sent a message: how a reply is addressed, and the outcome of what can't be handled."""
+"""What goes back to whoever sent a message: by which way, how addressed, and the outcome of what can't be handled."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
+from datapunk.broker import direct_replies
+from datapunk.broker.channel import Channel, Returned
 from datapunk.broker.dead_letter import MAX_MESSAGE, encodable
+from datapunk.broker.direct_replies import DirectReplies
 from datapunk.broker.properties import Properties
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
 from datapunk.messages.outcome import Outcome, Status
+
+
+class Replies:
+    """Where replies are put, to be sent with the next `flush`.
+
+    Args:
+        channel: for those to queues. Without confirms: a full one is its owner's trouble.
+        direct: for those to the broker's pseudo-queues, which would put the channel's connection at risk.
+    """
+
+    def __init__(self, channel: Channel, direct: DirectReplies) -> None:
+        self._channel = channel
+        self._direct = direct
+
+    def send(self, to: str, properties: Properties, body: bytes, *, mandatory: bool = False) -> None:
+        """Put a reply into the next write.
+
+        Args:
+            to: the queue.
+            properties: of the reply.
+            body: of the reply.
+            mandatory: whether it's to be among the `returned` if there's no such queue.
+        """
+        if to.startswith(direct_replies.PREFIX):
+            self._direct.send(to, properties, body)
+        else:
+            self._channel.publish("", to, properties, body, mandatory)
+
+    def flush(self) -> None:
+        """Send them.
+
+        Raises:
+            ConnectionLost: if the channel is gone.
+        """
+        self._channel.flush()
+
+    def returned(self) -> list[Returned]:
+        """Those that came back since the last call."""
+        returned, self._channel.returned = self._channel.returned, []
+        return returned
 
 
 def failed(code: str, message: str, id: UUID | None = None) -> Outcome:

@@ -13,9 +13,10 @@ from datapunk.actor import Rejected
 from datapunk.broker.channel import Channel
 from datapunk.broker.dead_letter import bury, count_unreadable
 from datapunk.broker.deliveries import Delivery
+from datapunk.broker.direct_replies import DirectReplies
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
-from datapunk.broker.replies import content_type_for, failed, reply_to
+from datapunk.broker.replies import Replies, content_type_for, failed, reply_to
 from datapunk.broker.topology import query_queue
 from datapunk.errors import (
     BrokerError,
@@ -70,10 +71,15 @@ class QueryServer:
         self._registry = registry
         self._settings = settings
         self._answer = answer
+        self._direct = DirectReplies(settings.broker_url, f"{module.name}.queries")
         self._types = {handler.query.message_type for handler in module.queries}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until told to stop, then let those under way finish; what isn't begun goes back to the queue."""
+        async with self._direct:
+            await self._sessions(stop)
+
+    async def _sessions(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 link = await Link.open(self._settings.broker_url, name=f"{self._module.name}.queries")
@@ -89,21 +95,22 @@ class QueryServer:
     async def _serve(self, link: Link, stop: asyncio.Event) -> None:
         # Replies aren't confirmed: who misses one asks again. Dead letters are, so they have a channel of their own.
         intake = await link.channel(prefetch=CONCURRENT)
+        replies = Replies(intake, self._direct)
         outlet = await link.channel(confirms=True)
         await intake.consume(query_queue(self._module.name), CONSUMER)
         async with asyncio.TaskGroup() as under_way:
-            taking = under_way.create_task(self._take(intake, outlet, under_way))
+            taking = under_way.create_task(self._take(intake, replies, outlet, under_way))
             await stop.wait()
             await intake.cancel(CONSUMER)
             taking.cancel()
 
-    async def _take(self, intake: Channel, outlet: Channel, under_way: asyncio.TaskGroup) -> None:
+    async def _take(self, intake: Channel, replies: Replies, outlet: Channel, under_way: asyncio.TaskGroup) -> None:
         """Start each query as it comes; that no more than `CONCURRENT` are under way is the prefetch's work."""
         while True:
             for delivery in await intake.take(CONCURRENT, 0.0):
-                under_way.create_task(self._handle(delivery, intake, outlet))
+                under_way.create_task(self._handle(delivery, intake, replies, outlet))
 
-    async def _handle(self, delivery: Delivery, intake: Channel, outlet: Channel) -> None:
+    async def _handle(self, delivery: Delivery, intake: Channel, replies: Replies, outlet: Channel) -> None:
         if delivery.unreadable:  # the broker keeps it: what can't be read can't be answered or published
             count_unreadable(self._module.name, delivery)
             intake.nack(delivery.delivery_tag, requeue=False)
@@ -113,13 +120,8 @@ class QueryServer:
         reply = await self._reply(delivery)
         properties = delivery.properties
         if properties.reply_to:
-            intake.publish(
-                "",
-                properties.reply_to,
-                reply_to(properties, reply.type, reply.fingerprint),
-                reply.body,
-            )
-            intake.flush()
+            replies.send(properties.reply_to, reply_to(properties, reply.type, reply.fingerprint), reply.body)
+            replies.flush()
         elif reply.is_failure:  # nobody waits to hear what is wrong with it
             queue = query_queue(self._module.name)
             bury(outlet, delivery, module=self._module.name, reason=reply.code, message=reply.message, queue=queue)

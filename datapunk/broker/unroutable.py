@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from datapunk.broker.channel import Channel
 from datapunk.broker.dead_letter import DEAD, bury, count_unreadable, dead_key
 from datapunk.broker.deliveries import Delivery, settle
+from datapunk.broker.direct_replies import DirectReplies
 from datapunk.broker.link import Link
-from datapunk.broker.replies import content_type_for, failed, reply_to
+from datapunk.broker.replies import Replies, content_type_for, failed, reply_to
 from datapunk.broker.topology import UNROUTABLE_QUEUE
 from datapunk.errors import BrokerError, MessageError, UnknownMessageType, Unroutable
 from datapunk.messages.envelope import read_envelope
@@ -38,19 +39,24 @@ class UnroutableConsumer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop."""
+        async with DirectReplies(self._settings.broker_url, "unroutable") as direct:
+            await self._sessions(stop, direct)
+
+    async def _sessions(self, stop: asyncio.Event, direct: DirectReplies) -> None:
         while not stop.is_set():
             try:
                 link = await Link.open(self._settings.broker_url, name="unroutable")
                 try:
-                    await self._serve(link, stop)
+                    await self._serve(link, stop, direct)
                 finally:
                     await link.close()
             except (BrokerError, OSError) as error:
                 log.warning("unroutable_away", detail=str(error))
                 await asyncio.sleep(RETRY_S)
 
-    async def _serve(self, link: Link, stop: asyncio.Event) -> None:
-        intake = await link.channel(prefetch=PREFETCH)  # replies go here, too: nobody confirms them
+    async def _serve(self, link: Link, stop: asyncio.Event, direct: DirectReplies) -> None:
+        intake = await link.channel(prefetch=PREFETCH)
+        replies = Replies(intake, direct)
         outlet = await link.channel(confirms=True)
         await intake.consume(UNROUTABLE_QUEUE, "unroutable")
         stopping = asyncio.create_task(stop.wait())
@@ -63,8 +69,8 @@ class UnroutableConsumer:
                     return
                 deliveries = taking.result()
                 for delivery in deliveries:
-                    self._handle(delivery, intake, outlet)
-                intake.flush()
+                    self._handle(delivery, replies, outlet)
+                replies.flush()
                 await outlet.confirmed(outlet.flush())
                 for returned in outlet.returned:  # dead letters of a module that has no queue for them here
                     outlet.publish(
@@ -76,7 +82,7 @@ class UnroutableConsumer:
         finally:
             stopping.cancel()
 
-    def _handle(self, delivery: Delivery, replies: Channel, outlet: Channel) -> None:
+    def _handle(self, delivery: Delivery, replies: Replies, outlet: Channel) -> None:
         if delivery.unreadable:
             count_unreadable(UNROUTABLE_QUEUE, delivery)
             return
@@ -84,8 +90,7 @@ class UnroutableConsumer:
         properties = delivery.properties
         module = delivery.exchange.partition(".")[0]
         if properties.reply_to:
-            replies.publish(
-                "",
+            replies.send(
                 properties.reply_to,
                 reply_to(properties, Outcome.message_type, self._registry.fingerprint(Outcome)),
                 self._registry.encode(failed(code, message), content_type_for(properties)),
