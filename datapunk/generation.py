@@ -16,6 +16,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from datapunk.errors import OwnershipLost
+from datapunk.hook import Hook, nowhere
 from datapunk.messages.codec import AVRO_BINARY
 from datapunk.messages.message import Event
 from datapunk.messages.registry import Registry
@@ -44,7 +45,13 @@ class Generation:
     version: int
 
     async def apply(
-        self, conn: AsyncConnection[Any], registry: Registry, limit: int, *, until: int | None = None
+        self,
+        conn: AsyncConnection[Any],
+        registry: Registry,
+        limit: int,
+        *,
+        until: int | None = None,
+        at: Hook = nowhere,
     ) -> tuple[Generation, list[RecordedEvent]]:
         """Apply the next events, at most `limit`, in one transaction with the checkpoint.
 
@@ -63,6 +70,7 @@ class Generation:
             events, reached = await read_all(conn, self.position, limit, types=types, until=until)
             if reached == self.position:
                 return self, []
+            at("before_checkpoint")
             try:
                 async with conn.transaction():
                     await self.move(conn, reached)
@@ -74,6 +82,7 @@ class Generation:
                 # refuses: those before it get through.
                 limit = len(events) // 2
             else:
+                at("after_checkpoint")
                 return replace(self, position=reached), events
 
     async def move(self, conn: AsyncConnection[Any], reached: int) -> None:

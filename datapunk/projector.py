@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 from datapunk.ending import end
 from datapunk.errors import OwnershipLost, RebuildUnderWay
 from datapunk.generation import Generation, active
+from datapunk.hook import Hook, nowhere
 from datapunk.messages.registry import Registry
 from datapunk.projection import Projection
 from datapunk.rebuild import discard_leftovers, rebuild
@@ -43,12 +44,14 @@ class Projector:
         projection: what to keep up to date.
         registry: decodes events.
         settings: database and batch size.
+        at: told where the projector is.
     """
 
-    def __init__(self, projection: Projection, registry: Registry, settings: Settings) -> None:
+    def __init__(self, projection: Projection, registry: Registry, settings: Settings, at: Hook = nowhere) -> None:
         self._projection = projection
         self._registry = registry
         self._settings = settings
+        self._at = at
         self._wake = asyncio.Event()
         self._position = 0
         self._pause = RETRY_FIRST_S
@@ -102,7 +105,9 @@ class Projector:
                 await self._rest(stop)
                 continue
             start, start_ns = perf_counter(), time_ns()
-            generation, applied = await generation.apply(conn, self._registry, self._settings.projection_batch)
+            generation, applied = await generation.apply(
+                conn, self._registry, self._settings.projection_batch, at=self._at
+            )
             is_at_the_end = generation.position == self._position
             self._position = generation.position
             if applied:

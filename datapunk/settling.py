@@ -20,6 +20,7 @@ from psycopg import AsyncConnection
 from datapunk.actor_cache import ActorCache
 from datapunk.deciding import Decided, Decider, Known, Spoiled
 from datapunk.errors import DuplicateCommand, OwnershipLost, VersionConflict
+from datapunk.hook import Hook
 from datapunk.incoming import Address, Incoming, Refused
 from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
@@ -65,7 +66,7 @@ class Settler:
         shard_of: which shard an incoming command came from.
         fence_of: the leases of some shards, under which their commands are decided.
         owner: this process, as the outbox names it.
-        at: told where the engine is; tests kill the process there.
+        at: told where the engine is.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Settler:
         shard_of: Callable[[Incoming], int],
         fence_of: Callable[[Collection[object]], Fence],
         owner: UUID,
-        at: Callable[[str], None],
+        at: Hook,
     ) -> None:
         self._module = module
         self._registry = registry

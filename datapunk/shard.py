@@ -10,7 +10,6 @@ a lost connection ends the session and the next one begins there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -30,6 +29,7 @@ from datapunk.broker.replies import Replies
 from datapunk.broker.topology import command_queue
 from datapunk.ending import end
 from datapunk.errors import BrokerError, OwnershipLost
+from datapunk.hook import Hook, nowhere
 from datapunk.incoming import Incoming, Intake, Refused
 from datapunk.membership import Membership
 from datapunk.messages.registry import Registry
@@ -64,10 +64,6 @@ class Published:
     since: Stopwatch
 
 
-def nowhere(point: str) -> None:
-    """What the engine tells where it is, when nobody listens."""
-
-
 class ShardEngine:
     """Runs one module's share of shards in one process.
 
@@ -76,7 +72,7 @@ class ShardEngine:
         registry: encodes and decodes.
         settings: broker, database, batch sizes.
         membership: decides which shards are this process's.
-        at: told where the engine is (`before_commit`, `after_commit`, `after_publish`, …); tests kill it there.
+        at: told where the engine is.
     """
 
     def __init__(
@@ -85,7 +81,7 @@ class ShardEngine:
         registry: Registry,
         settings: Settings,
         membership: Membership,
-        at: Callable[[str], None] = nowhere,
+        at: Hook = nowhere,
     ) -> None:
         self._module = module
         self._registry = registry
@@ -119,6 +115,7 @@ class ShardEngine:
             except (*AWAY, OwnershipLost, CommitUncertain) as error:
                 if monotonic() - began > HEALTHY_S:
                     pause = RETRY_FIRST_S
+                self._at("session_ended")
                 log.warning("session_ended", module=self._module.name, retry_in_s=pause, detail=str(error))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)
@@ -229,8 +226,10 @@ class ShardEngine:
             return
         # First of all: after this nobody commits in these shards any more who decided before.
         await session.fence.begin_epoch(session.side, shards)
+        self._at("epoch_begun")
         self._cache.clear()
         await self._announcer.recover(session.side, session.outlet, shards)
+        self._at("after_recovery")
         for shard in sorted(shards):
             channel = await session.consuming.channel(prefetch=self._settings.prefetch, deliveries=session.deliveries)
             await channel.consume(command_queue(self._module.name, shard), str(shard))
@@ -247,6 +246,7 @@ class ShardEngine:
         """
         if not shards:
             return
+        self._at("handing_over")
         channels = [session.intakes[shard] for shard in shards]
         for channel in channels:
             channel.drain()
@@ -260,6 +260,7 @@ class ShardEngine:
         self._shards_owned.set(len(self._owned))
         for shard in shards:
             await self._membership.release(str(shard))
+        self._at("handed_over")
         log.info("shards_given_back", module=self._module.name, shards=sorted(shards), owned=sorted(self._owned))
 
     async def _sweep(self, session: _Session) -> None:

@@ -21,12 +21,13 @@ from datapunk.broker.unroutable import UnroutableConsumer
 from datapunk.broker.wake import EventSignal
 from datapunk.ending import end
 from datapunk.errors import ConnectionLost, OwnershipLost
+from datapunk.hook import Hook, nowhere
 from datapunk.membership import Membership
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.projector import Projector
 from datapunk.settings import Settings
-from datapunk.shard import ShardEngine, nowhere
+from datapunk.shard import ShardEngine
 from datapunk.store.connection import connect
 from datapunk.store.migrate import migrate
 from datapunk.telemetry import metrics
@@ -61,13 +62,13 @@ class Worker:
     Args:
         modules: which.
         settings: of the process.
-        at: told where the shard engines are; tests kill the process there.
+        at: told where its shard engines and projectors are.
 
     Attributes:
         prepared: set once Postgres and the broker have all that the modules need.
     """
 
-    def __init__(self, modules: Sequence[Module], settings: Settings, at: Callable[[str], None] = nowhere) -> None:
+    def __init__(self, modules: Sequence[Module], settings: Settings, at: Hook = nowhere) -> None:
         self._modules = modules
         self._settings = settings
         self._at = at
@@ -93,7 +94,7 @@ class Worker:
                 await stack.enter_async_context(membership)
                 engine = ShardEngine(module, registry, self._settings, membership, self._at)
                 group.create_task(contained(f"{module.name}.shards", engine.run, stop))
-                projectors = Projectors(module, registry, self._settings)
+                projectors = Projectors(module, registry, self._settings, self._at)
                 group.create_task(contained(f"{module.name}.projections", projectors.run, stop))
                 answerer = Answerer(module, registry, self._settings)
                 await stack.enter_async_context(answerer)
@@ -149,7 +150,8 @@ async def contained(service: str, run: Callable[[asyncio.Event], Awaitable[None]
 class Projectors:
     """The projections of one module that are this process's to keep up to date."""
 
-    def __init__(self, module: Module, registry: Registry, settings: Settings) -> None:
+    def __init__(self, module: Module, registry: Registry, settings: Settings, at: Hook) -> None:
+        self._at = at
         self._module = module
         self._registry = registry
         self._settings = settings
@@ -196,7 +198,7 @@ class Projectors:
                 await self._stop(name)
                 await membership.release(name)
             for name in set(change.gained) - set(self._running):
-                projector = Projector(self._classes[name](), self._registry, self._settings)
+                projector = Projector(self._classes[name](), self._registry, self._settings, self._at)
                 stop = asyncio.Event()
                 self._running[name] = (projector, stop, asyncio.create_task(projector.run(stop)))
                 log.info("projection_taken", projection=name)

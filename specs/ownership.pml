@@ -414,6 +414,7 @@ inline anything(me) {
     fi
 }
 
+#ifndef DRIVEN
 active proctype world() {
     do
     :: send()
@@ -424,3 +425,4 @@ active proctype world() {
     :: timeout -> check_that_all_is_done(); break
     od
 }
+#endif

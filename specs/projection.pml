@@ -302,6 +302,7 @@ inline project(me) {
     fi
 }
 
+#ifndef DRIVEN
 active proctype world() {
     do
     :: write_events(0)
@@ -316,3 +317,4 @@ active proctype world() {
     :: timeout -> check_that_all_is_applied(); break
     od
 }
+#endif

@@ -1,84 +1,17 @@
-/* Whether the model of delivery can do what the engine was seen doing. See specs/replay.py.
+/* What the drivers of the models have in common: the points that processes passed, in order. See specs/replay.py.
 
-   The recording says: what the queue held, the points that the engine passed (and where it was killed), what each
-   transaction committed, and what a subscriber saw, each in order. All that can't be seen is free: how many
-   commands were taken, when the servers did their part, recovery. If some run of the model matches all of the
-   recording, the promise `is_impossible` is broken. */
+   A driver takes steps of its model only, each in an atomic block with what the recording says of it; what can't be
+   seen is free. A block that finds the recording to say otherwise stops in its middle, which ends that run. If some
+   run matches all of the recording, the promise `is_impossible` is broken. */
 
-#include "recording.pml" /* generated: sizes, and QUEUE, PASSED, COMMITTED, SHOWN */
+#include "recording.pml" /* generated: the points by name, sizes, and lists */
 #define DRIVEN
-#include "delivery.pml"
 
-#define BEFORE_COMMIT 1
-#define AFTER_COMMIT 2
-#define AFTER_PUBLISH 3
-#define AFTER_CONFIRM 4
-#define BEFORE_ACK 5
-#define KILLED 6
-
-hidden byte queue[COPIES] = QUEUE;
-hidden byte passed[POINTS + 1] = PASSED;
-hidden byte committed_up_to[COMMITS + 1] = COMMITTED;
-hidden byte shown[SIGHTS + 1] = SHOWN;
 hidden byte is_impossible;
-byte points, commits, sights; /* matched so far */
-byte are_confirmed;   /* batches that the engine knows to be confirmed … */
-byte may_acknowledge; /* … and those that it's about to acknowledge */
+hidden byte passed[POINTS + 1] = PASSED;
+hidden byte passed_by[POINTS + 1] = PASSED_BY;
+byte points; /* matched so far */
 
-#define NEXT(point) (points < POINTS && passed[points] == point)
-
-#define IS_CONFIRMED (arrived >= waiting[are_confirmed].tag)
+#define NEXT(me, point) (points < POINTS && passed_by[points] == me && passed[points] == point)
 
 inline pass() { points++ }
-
-inline commit_as_recorded(which) {
-    atomic {
-        transaction[which].is == under_way ->
-        commit(which);
-        if
-        :: transaction[which].is == refused
-        :: transaction[which].is == done && commits < COMMITS && version == committed_up_to[commits] -> commits++
-        fi
-    }
-}
-
-inline arrive_as_recorded(which) {
-    atomic {
-        nempty(outlet[which]) && sights < SIGHTS ->
-        arrive(which);
-        v == shown[sights] -> sights++
-    }
-}
-
-active proctype engine() {
-    d_step {
-        for (i : 0 .. COPIES - 1) { copy[i] = queue[i] }
-        queued = COPIES;
-        sent = COMMANDS
-    }
-    do
-    :: recover()
-    :: recovered()
-    :: sweep()
-    :: take(1)
-    :: take(2)
-    :: take(3)
-    :: atomic { stage == taken -> decide(); stage == committed } /* the inbox knew all of them: nothing to commit */
-    :: atomic { NEXT(BEFORE_COMMIT) && stage == taken -> decide(); stage == committing -> pass() }
-    :: atomic { NEXT(AFTER_COMMIT) -> learn_of_commit(); pass() }
-    :: atomic { NEXT(AFTER_PUBLISH) -> publish(); pass() }
-    :: atomic { NEXT(AFTER_CONFIRM) && are_confirmed < in_flight && IS_CONFIRMED -> are_confirmed++; pass() }
-    :: atomic { NEXT(BEFORE_ACK) && may_acknowledge < are_confirmed -> may_acknowledge++; pass() }
-    :: atomic { may_acknowledge > 0 -> acknowledge(); may_acknowledge--; are_confirmed-- }
-    :: atomic { NEXT(KILLED) -> break_off(); may_acknowledge = 0; are_confirmed = 0; pass() }
-    :: learn_of_conflict()
-    :: clear_outbox()
-    :: settle()
-    :: commit_as_recorded(session)
-    :: commit_as_recorded(1 - session)
-    :: arrive_as_recorded(session)
-    :: arrive_as_recorded(1 - session)
-    :: points == POINTS && commits == COMMITS && sights == SIGHTS && acknowledged == queued ->
-        HOLDS(is_impossible, false)
-    od
-}

@@ -1,65 +1,63 @@
-"""Replays what the engine was seen doing on the model of delivery, so that code and model can't drift apart.
+"""Replays what the engine was seen doing on a model, so that code and model can't drift apart.
 
-The recording becomes a driver of the model, and Spin looks for a run of the model that matches it.
+The recording becomes a header of the model's driver, `<model>_replay.pml`, which takes the model's own steps only, and
+only those that fit the recording. Spin looks for a run that matches all of it.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from specs.check import SPECS, broken_promise, explore
 
-POINTS = ("before_commit", "after_commit", "after_publish", "after_confirm", "before_ack", "killed")
-MOST_COMMANDS = 14  # the model's sets of events are 32 bits wide
+LARGEST_IN_A_SET = 7  # the models' sets of commands, events and positions are 8 bits wide, from bit 1
 
 
 @dataclass(frozen=True)
-class Recording:
-    """What one shard and one actor were seen doing; commands are numbered as they were sent, events by version.
+class Passed:
+    """A point that a process passed: what the engine told its hook, or what the test did to the process.
 
     Attributes:
-        queue: the commands as the queue got them, with those sent again.
-        points: what the engine told its hook, in order, and `killed` where its process was.
-        commits: the last event of each transaction.
-        shown: the events that a subscriber saw, in order, with those seen again.
+        process: 0 or 1, …: which one in the model.
+        point: its name.
     """
 
-    queue: Sequence[int]
-    points: Sequence[str]
-    commits: Sequence[int]
-    shown: Sequence[int]
+    process: int
+    point: str
 
 
-def accepts(recording: Recording) -> bool:
+def is_possible(
+    driver: str,
+    known: Sequence[str],
+    passed: Sequence[Passed],
+    numbers: Mapping[str, int],
+    lists: Mapping[str, Sequence[int]],
+) -> bool:
     """Whether the model can do what was recorded.
+
+    Args:
+        driver: its file, as in `delivery_replay`.
+        known: the points that the driver knows; others are left out.
+        passed: in the order in which they were passed.
+        numbers: the driver's sizes.
+        lists: what else was seen, as the driver names it. Each has a 0 at its end there, so that none is empty.
 
     Raises:
         CheckFailed: if a tool is missing, or the model is wrong.
     """
-    commands = max(recording.queue)
-    assert commands <= MOST_COMMANDS
-    points = [POINTS.index(point) + 1 for point in recording.points]
-    lines = [
-        f"#define COMMANDS {commands}",
-        f"#define AGAIN {len(recording.queue) - commands}",
-        f"#define BREAKS {recording.points.count('killed')}",
-        "#define IN_FLIGHT 6",
-        f"#define POINTS {len(points)}",
-        f"#define COMMITS {len(recording.commits)}",
-        f"#define SIGHTS {len(recording.shown)}",
-        f"#define QUEUE {_list(recording.queue)}",
-        f"#define PASSED {_list([*points, 0])}",
-        f"#define COMMITTED {_list([*recording.commits, 0])}",
-        f"#define SHOWN {_list([*recording.shown, 0])}",
-    ]
+    passed = [each for each in passed if each.point in known]
+    defined: dict[str, object] = {point.upper(): number for number, point in enumerate(known, 1)}
+    defined |= {**numbers, "POINTS": len(passed)}
+    lists = {
+        **lists,
+        "PASSED": [known.index(each.point) + 1 for each in passed],
+        "PASSED_BY": [each.process for each in passed],
+    }
+    defined |= {name: "{ " + ", ".join(map(str, [*values, 0])) + " }" for name, values in lists.items()}
     with tempfile.TemporaryDirectory(prefix="recording-") as directory:
         data = Path(directory) / "recording.pml"
-        data.write_text("\n".join(lines) + "\n")
-        return broken_promise(explore(SPECS / "replay.pml", beside=[data])) == "is_impossible"
-
-
-def _list(numbers: Sequence[int]) -> str:
-    return "{ " + ", ".join(map(str, numbers)) + " }"
+        data.write_text("".join(f"#define {name} {value}\n" for name, value in defined.items()))
+        return broken_promise(explore(SPECS / f"{driver}.pml", beside=[data])) == "is_impossible"

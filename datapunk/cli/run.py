@@ -15,13 +15,14 @@ import uvloop
 from datapunk import background
 from datapunk.cli import completion
 from datapunk.errors import ConfigurationError, DatapunkError
+from datapunk.hook import Hook, nowhere, once_at
 from datapunk.module import find_modules
 from datapunk.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from datapunk.worker import Worker
 
-CRASH_VARIABLE = "DATAPUNK_CRASH_AT"  # for tests: <point>[:<nth time>], see `crash_at`
+CRASH_VARIABLE = "DATAPUNK_CRASH_AT"  # for tests: <point>[:<nth time>], see `once_at`
 PROBE_PORT_VARIABLE = "DATAPUNK_PROBE_PORT"
 
 
@@ -153,21 +154,7 @@ async def _supervise(names: list[str], settings: Settings, workers: int, http: b
     return await Workers(commands, environments).run()
 
 
-def crash_at() -> Callable[[str], None]:
+def crash_at() -> Hook:
     """Die without a word at a point of the engine, if the environment says so: how tests prove recovery."""
-    from datapunk.shard import nowhere
-
     wanted = os.environ.get(CRASH_VARIABLE)
-    if not wanted:
-        return nowhere
-    point, _, nth = wanted.partition(":")
-    left = int(nth or 1)
-
-    def crash(here: str) -> None:
-        nonlocal left
-        if here == point:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    return crash
+    return once_at(wanted, lambda: os.kill(os.getpid(), signal.SIGKILL)) if wanted else nowhere

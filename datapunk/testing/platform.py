@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 from uuid import UUID
 
 from datapunk.client import Client
+from datapunk.hook import Hook, nowhere
 from datapunk.messages.codec import AVRO_BINARY
 from datapunk.messages.message import Answer, Command, Event, Query
 from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.settings import Settings
-from datapunk.shard import nowhere
 from datapunk.store.connection import connect
 from datapunk.store.read import read_stream
 from datapunk.store.statements import statement
@@ -84,15 +84,13 @@ class Platform:
 
 
 @asynccontextmanager
-async def working(
-    modules: Sequence[Module], settings: Settings, at: Callable[[str], None] = nowhere
-) -> AsyncGenerator[Client]:
+async def working(modules: Sequence[Module], settings: Settings, at: Hook = nowhere) -> AsyncGenerator[Client]:
     """A worker in this process, and a client to speak to it.
 
     Args:
         modules: which to run.
         settings: where their servers are.
-        at: told where the shard engines are.
+        at: told where the worker's shard engines and projectors are.
     """
     stop = asyncio.Event()
     await prepare(modules, settings)

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
 import psycopg
 import pytest
 from psycopg import AsyncConnection
@@ -28,6 +27,7 @@ from tests.accounts.module import accounts
 from tests.chaos.history import History
 from tests.events import REGISTRY, deposits
 from tests.projecting import balances
+from tests.specs.tracing import until_frozen
 from tests.working import eventually, worker_process
 
 SHARDS, ACCOUNTS = 12, 64  # so many that a second worker gets some of each, as good as for sure
@@ -72,7 +72,7 @@ async def test_what_a_former_owner_commits_late_is_published_before_what_follows
     async with worker_process(patient, main="tests.specs.late_main") as late:
         await eventually(_consumers(settings, lambda counts: min(counts) == 1), "it consumes")
         await history.send("a", 1)
-        await eventually(_is_frozen(late), "frozen before its commit")
+        await until_frozen(late)
         async with worker_process(settings):
             await eventually(_consumers(settings, lambda counts: min(counts) == 2), "the new owner has recovered")
             late.send_signal(signal.SIGCONT)  # it commits, if it may, and dies
@@ -104,13 +104,6 @@ async def test_an_owner_frozen_while_it_hands_over_does_not_break_the_order_of_c
 
 async def _send_to_all(history: History) -> None:
     await asyncio.gather(*(history.send(str(account), 1) for account in range(ACCOUNTS)))
-
-
-def _is_frozen(process: asyncio.subprocess.Process) -> Callable[[], Awaitable[bool]]:
-    async def look() -> bool:
-        return psutil.Process(process.pid).status() == psutil.STATUS_STOPPED
-
-    return look
 
 
 def _is_asked_to_hand_over(process: asyncio.subprocess.Process, settings: Settings) -> Callable[[], Awaitable[bool]]:

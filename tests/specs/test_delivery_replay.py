@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import aio_pika
 import pytest
 
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
-from datapunk.worker import prepare
-from specs.replay import Recording, accepts
-from tests.accounts.module import accounts
-from tests.chaos.history import EVENTS, History
+from specs.delivery_replay import Recording, accepts
+from tests.chaos.history import History
 from tests.raw import raw_client
-from tests.specs.traced_main import VARIABLE
-from tests.working import eventually, worker_process
+from tests.specs.tracing import Trace, shown
 
 WITHOUT_KILLS = Recording(
     queue=[1, 2, 1],
@@ -37,32 +32,28 @@ WITHOUT_KILLS = Recording(
     ],
 )
 async def test_the_model_can_do_what_the_engine_did_under_kills(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: list[str]
+    settings: Settings, tmp_path: Path, kills: list[str]
 ) -> None:
-    trace = tmp_path / "trace"
-    monkeypatch.setenv(VARIABLE, str(trace))
     settings = settings.model_copy(update={"shards": 1, "batch_commands": 3})
-    await prepare([accounts], settings)
+    trace = await Trace.begin(settings, tmp_path / "trace")
     history = History(settings)
     await history.subscribe()
     for kill in kills:
         await history.send("a", 4)  # two batches
-        async with worker_process(settings, main="tests.specs.traced_main", crash_at=kill) as worker:
-            assert await asyncio.wait_for(worker.wait(), 30) == -signal.SIGKILL
-        with trace.open("a") as file:
-            file.write("killed\n")
+        async with trace.worker(0, crash_at=kill) as worker:
+            await trace.killed(0, worker)
     async with raw_client(settings) as raw:
         await raw.deposit("a", 1, message_id=history.sent["a"][0])
-        async with worker_process(settings, main="tests.specs.traced_main") as worker:
+        async with trace.worker(0) as worker:
             await asyncio.wait_for(raw.replies.get(), 30)  # all before it are decided and published
             worker.terminate()
             assert await asyncio.wait_for(worker.wait(), 30) == 0
     assert await history.processed() == len(history.sent["a"])
     recording = Recording(
         queue=[*range(1, len(history.sent["a"]) + 1), 1],
-        points=trace.read_text().split(),
+        points=[each.point for each in trace.passed()],
         commits=await _commits(settings),
-        shown=await _shown(settings),
+        shown=await shown(settings),
     )
     assert recording.points.count("killed") == len(kills)
     assert accepts(recording), recording
@@ -111,20 +102,3 @@ async def _commits(settings: Settings) -> Sequence[int]:
     async with await connect(settings.database_url) as conn:
         cursor = await conn.execute("select max(version) from events group by at order by 1")
         return [row[0] for row in await cursor.fetchall()]
-
-
-async def _shown(settings: Settings) -> Sequence[int]:
-    """The versions that a subscriber saw, until it has seen all of them and no more come."""
-    versions: list[int] = []
-    async with await aio_pika.connect(settings.broker_url) as connection:
-        channel = await connection.channel()
-        queue = await channel.get_queue(EVENTS, ensure=False)
-
-        async def is_empty() -> bool:
-            message = await queue.get(no_ack=True, fail=False)
-            if message is not None:
-                versions.append(int(str(message.headers["version"])))
-            return message is None
-
-        await eventually(is_empty, "all events are taken")
-    return versions
