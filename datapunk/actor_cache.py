@@ -103,6 +103,7 @@ class ActorCache:
         while has_more:
             tails = [(tenant, stream, actor.version + 1) for (tenant, stream), actor in actors.items()]
             events, has_more = await load_tails(conn, tails)
+            await self._registry.learn_of(conn, events)
             for event in events:
                 message = self._registry.decode(event.type, event.data, AVRO_BINARY, event.schema)
                 assert isinstance(message, Event)  # only events are stored

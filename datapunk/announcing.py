@@ -90,7 +90,9 @@ class Announcer:
         rows = await unconfirmed(conn, self._module.name, shards, older_than_s=older_than_s)
         count = 0
         for row in rows:
-            for event in await events_at(conn, row.positions):
+            events = await events_at(conn, row.positions)
+            await self._registry.learn_of(conn, events)
+            for event in events:
                 message = self._registry.decode(event.type, event.data, AVRO_BINARY, event.schema)
                 assert isinstance(message, Event)  # only events are stored
                 self._publish_event(channel, event, message, event.position, event.at)

@@ -105,6 +105,7 @@ class Generation:
         """Hand runs of events of one type to their handlers, inside the caller's transaction."""
         if not events:
             return
+        await registry.learn_of(conn, events)
         await conn.execute(sql.SQL("set local search_path to {}").format(sql.Identifier(self.schema)))
         for type_, run in groupby(events, key=attrgetter("type")):
             handler = self.projection.handlers[registry.class_of(type_)]  # pyright: ignore[reportArgumentType]

@@ -1,22 +1,26 @@
-"""A process that runs accounts until SIGTERM, or until it's killed at a point of the engine."""
+"""A process that runs accounts until SIGTERM, or until it's killed at a point of the engine.
+
+Its argument may name another release of the module, as in `tests.chaos.next_accounts.module:next_accounts`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import pkgutil
 import signal
+import sys
 
 from datapunk.cli.run import crash_at
 from datapunk.settings import load_settings
 from datapunk.worker import Worker
-from tests.accounts.module import accounts
 
 
-async def main() -> None:
+async def main(release: str = "tests.accounts.module:accounts") -> None:
     """Run."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await Worker([accounts], load_settings(), crash_at()).run(stop)
+    await Worker([pkgutil.resolve_name(release)], load_settings(), crash_at()).run(stop)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(*sys.argv[1:]))

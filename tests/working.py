@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -38,10 +38,23 @@ def environment(settings: Settings) -> dict[str, str]:
 
 @asynccontextmanager
 async def worker_process(
-    settings: Settings, *, crash_at: str | None = None, main: str = "tests.worker_main", arguments: Sequence[str] = ()
+    settings: Settings,
+    *,
+    crash_at: str | None = None,
+    main: str = "tests.worker_main",
+    arguments: Sequence[str] = (),
+    more: Mapping[str, str] | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A process that runs accounts, or what else `main` runs; killed at the end if it's still there."""
-    variables = environment(settings)
+    """A process that runs accounts, or what else `main` runs; killed at the end if it's still there.
+
+    Args:
+        settings: its own.
+        crash_at: where in the engine it kills itself, as in `after_commit:2`.
+        main: its program.
+        arguments: of its program.
+        more: variables of its environment.
+    """
+    variables = {**environment(settings), **(more or {})}
     variables.pop("DATAPUNK_CRASH_AT", None)
     if crash_at is not None:
         variables["DATAPUNK_CRASH_AT"] = crash_at

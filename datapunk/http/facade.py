@@ -53,7 +53,7 @@ class Facade:
             open=False,
             kwargs={"autocommit": True},
         )
-        self.tail = EventTail(self.pool)
+        self.tail = EventTail(self.pool, self.registry)
         self.health = Health(SERVICE, {"postgres": DatabaseCheck(settings), "broker": BrokerCheck(settings)})
         self.open_streams = 0
         self._client: Client | None = None

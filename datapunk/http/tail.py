@@ -18,6 +18,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from datapunk.ending import end
+from datapunk.messages.registry import Registry
 from datapunk.store.events import RecordedEvent
 from datapunk.store.read import read_all, safe_position
 from datapunk.telemetry import logs
@@ -41,11 +42,13 @@ class EventTail:
 
     Args:
         pool: connections in autocommit.
+        registry: learns the schemas of the events.
         idle_s: how long a listener waits at most before it hears something.
     """
 
-    def __init__(self, pool: Pool, *, idle_s: float = IDLE_S) -> None:
+    def __init__(self, pool: Pool, registry: Registry, *, idle_s: float = IDLE_S) -> None:
         self._pool = pool
+        self._registry = registry
         self._idle_s = idle_s
         self._listeners: set[_Listener] = set()
         self._position: int | None = None
@@ -131,6 +134,7 @@ class EventTail:
     ) -> tuple[list[RecordedEvent], int]:
         async with self._pool.connection() as conn:
             events, reached = await read_all(conn, position, listener.page, types=types)
+            await self._registry.learn_of(conn, events)
         listener.page = _next_page(listener.page, events)
         if reached == position:
             await asyncio.sleep(POLL_S)  # at the end, and the shared reader isn't running yet
@@ -146,6 +150,7 @@ class EventTail:
                     continue
                 async with self._pool.connection() as conn:
                     events, reached = await read_all(conn, position, page)
+                    await self._registry.learn_of(conn, events)
             except (psycopg.OperationalError, PoolTimeout) as error:
                 log.warning("database away", error=str(error), retry_in_s=RETRY_S)
                 await asyncio.sleep(RETRY_S)

@@ -32,6 +32,7 @@ from datapunk.messages.resolution import resolve as resolve_value
 from datapunk.messages.schema import AvroSchema, load_folder, parse_text, read_definitions, resolve
 from datapunk.messages.upcasters import upcaster_of
 from datapunk.module import Module
+from datapunk.store.events import EventData
 from datapunk.store.statements import statement
 
 M = TypeVar("M", bound=Message)
@@ -198,6 +199,14 @@ class Registry:
         async with conn.cursor() as cursor:
             await cursor.executemany(statement("insert_schema"), rows)
         await self.learn(conn)
+
+    async def learn_of(self, conn: AsyncConnection[Any], events: Iterable[EventData]) -> None:
+        """Learn the schemas of stored events, should a newer process have brought some since we started."""
+        for type, fingerprint in {(event.type, event.schema) for event in events}:
+            known = self._by_name.get(type)
+            if known is not None and fingerprint != known[0] and (type, fingerprint) not in self._writers:
+                await self.learn(conn)
+                return
 
     async def learn(self, conn: AsyncConnection[Any]) -> None:
         """Learn the schemas that others put into the table `schemas`; nothing is written."""

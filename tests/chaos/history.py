@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -34,6 +34,7 @@ class History:
     """
 
     settings: Settings
+    headers: dict[str, str] = field(default_factory=dict[str, str])  # of every command, besides whom it's for
     sent: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
 
     async def subscribe(self) -> None:
@@ -52,7 +53,7 @@ class History:
                 async with _channel(self.settings) as channel:
                     target = await channel.get_exchange("accounts.commands", ensure=False)
                     while commands > 0:
-                        await _publish(target, account, len(ids) + 1, id)
+                        await _publish(target, {"actor-id": account, **self.headers}, len(ids) + 1, id)
                         ids.append(id)
                         id = str(uuid4())
                         commands -= 1
@@ -79,9 +80,8 @@ class History:
                 )
                 assert answer == Balance(cents=sum(range(1, len(ids) + 1)), deposits=len(ids))
 
-    async def processed(self) -> int:
-        """How many of the confirmed commands are in the inbox."""
-        ids = [id for sent in self.sent.values() for id in sent]
+    async def processed(self, ids: list[str]) -> int:
+        """How many of these commands are in the inbox."""
         async with await connect(self.settings.database_url) as conn:
             cursor = await conn.execute("select count(*) from inbox where id = any(%s::uuid[])", (ids,))
             row = await cursor.fetchone()
@@ -89,7 +89,8 @@ class History:
             return int(row[0])
 
     async def _all_processed(self) -> bool:
-        return await self.processed() == sum(map(len, self.sent.values()))
+        ids = [id for sent in self.sent.values() for id in sent]
+        return await self.processed(ids) == len(ids)
 
     async def _check_published(self, stored: dict[str, tuple[str, int]]) -> None:
         """At least once each; what is seen for the first time comes in order for each actor; nothing is made up."""
@@ -108,7 +109,7 @@ class History:
                         seen[account] = version
 
 
-async def _publish(target: aio_pika.abc.AbstractExchange, account: str, cents: int, id: str) -> None:
+async def _publish(target: aio_pika.abc.AbstractExchange, headers: dict[str, str], cents: int, id: str) -> None:
     while True:
         try:
             await target.publish(
@@ -117,7 +118,7 @@ async def _publish(target: aio_pika.abc.AbstractExchange, account: str, cents: i
                     message_id=id,
                     type="accounts.Deposit",
                     content_type="application/avro+json",
-                    headers={"actor-id": account},
+                    headers=dict(headers),
                     delivery_mode=2,
                 ),
                 "accounts.Deposit",
@@ -129,7 +130,7 @@ async def _publish(target: aio_pika.abc.AbstractExchange, account: str, cents: i
 
 
 @asynccontextmanager
-async def _channel(settings: Settings) -> AsyncIterator[AbstractChannel]:
+async def _channel(settings: Settings) -> AsyncGenerator[AbstractChannel]:
     connection = await aio_pika.connect(settings.broker_url, timeout=CONFIRM_WITHIN_S)
     try:
         yield await connection.channel()

@@ -8,6 +8,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from datapunk.http import tail as tail_module
 from datapunk.http.tail import EventTail
+from datapunk.messages.registry import Registry
 from datapunk.store.append import AppendBatch, append
 from datapunk.store.connection import connect
 from datapunk.store.events import EventData
@@ -46,7 +47,7 @@ async def pool(database_url):
 
 @pytest.fixture
 async def tail(pool):
-    tail = EventTail(pool, idle_s=0.3)
+    tail = EventTail(pool, Registry(), idle_s=0.3)
     yield tail
     await tail.close()
 

@@ -1,0 +1,1 @@
+"""The next release of `tests.accounts`: money has a currency. Messages of the first one are in `released`."""
