@@ -51,7 +51,7 @@ format: install ## Format the code
 specs: install-checks ## Check the models of the protocol, exhaustively, and that each known bug is found
 	@$(BIN)/python specs/check.py
 
-chaos: install ## Kill servers and workers at random for ten minutes (CHAOS_SECONDS), and check every promise
+chaos: install-checks ## Kill servers and workers at random for ten minutes (CHAOS_SECONDS), and check every promise
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/pytest -s tests/chaos
 
 bench: install-checks ## Measure the engine, beside others and alone

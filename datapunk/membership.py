@@ -73,14 +73,13 @@ class Membership:
         self._changes: asyncio.Queue[Change] = asyncio.Queue()
         self._beating: asyncio.Task[None] | None = None
         self._is_leaving = asyncio.Event()
+        self._takes_part = True
         self._last_beat = monotonic()
         self._database = asyncio.Lock()
         self._conn: AsyncConnection[Any] | None = None
 
     async def __aenter__(self) -> Membership:
         self._last_beat = monotonic()
-        async with self._database:
-            await self._join()
         self._beating = asyncio.create_task(self._beat_for_ever(), name=f"beat {self.group}")
         return self
 
@@ -94,6 +93,7 @@ class Membership:
         self._changes = asyncio.Queue()
         self._asked.clear()
         self._given_up.clear()
+        self._takes_part = True
         if self._owned:
             yield Change(gained=frozenset(self._owned))
         while True:
@@ -114,6 +114,11 @@ class Membership:
             self._owned.discard(item)
             self._asked.discard(item)
 
+    async def stand_back(self) -> None:
+        """Let others have everything until `changes` is called anew: for who is alive, and can't do its part."""
+        self._takes_part = False
+        await self._give_everything_back()
+
     async def leave(self) -> None:
         """Stop beating and give everything back; others needn't wait for the silence."""
         if self._beating is None:
@@ -121,17 +126,21 @@ class Membership:
         self._is_leaving.set()
         await self._beating
         self._beating = None
-        self._owned.clear()
+        await self._give_everything_back()
+        await self._drop_connection()
+
+    async def _give_everything_back(self) -> None:
         try:
             await self._bounded(self._leave(), self._settings.member_timeout_s)
         except _AWAY as error:  # it lapses with our silence
             log.warning("leave_failed", group=self.group, detail=str(error))
-        await self._drop_connection()
+            await self._drop_connection()
 
     async def _beat_for_ever(self) -> None:
         while not self._is_leaving.is_set():
             try:
-                await self._bounded(self._beat(), self._patience())
+                if self._takes_part:
+                    await self._bounded(self._beat(), self._patience())
             except _AWAY as error:
                 log.warning("beat_failed", group=self.group, detail=str(error))
                 await self._drop_connection()
@@ -203,6 +212,8 @@ class Membership:
 
     async def _leave(self) -> None:
         async with self._database:
+            self._owned.clear()  # not sooner: a heartbeat under way may still take something
+            self._asked.clear()
             conn = await self._connected()
             await conn.execute(statement("leave_group"), self._named())
 

@@ -126,10 +126,14 @@ class ShardEngine:
         self._cache.clear()
         self._owned.clear()
         async with AsyncExitStack() as stack:
-            consuming = await Link.open(self._settings.broker_url, name=f"{self._module.name}.consume")
-            stack.push_async_callback(consuming.close)
-            publishing = await Link.open(self._settings.broker_url, name=f"{self._module.name}.publish")
-            stack.push_async_callback(publishing.close)
+            try:
+                consuming = await Link.open(self._settings.broker_url, name=f"{self._module.name}.consume")
+                stack.push_async_callback(consuming.close)
+                publishing = await Link.open(self._settings.broker_url, name=f"{self._module.name}.publish")
+                stack.push_async_callback(publishing.close)
+            except BrokerError:  # it may be this process alone that doesn't reach it
+                await self._membership.stand_back()
+                raise
             outlet = await publishing.channel(confirms=True)
             replies = Replies(await publishing.channel(), self._direct)
             fence = Fence(self._membership.group, self._membership.id, {})

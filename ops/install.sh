@@ -2,7 +2,7 @@
 # Installs what Datapunk needs on this machine, and only what is missing. Asks nothing; safe to run again.
 #
 #   ops/install.sh                 to run Datapunk
-#   ops/install.sh --with-checks   and what `make test` checks with: promtool, a compose parser, Spin,
+#   ops/install.sh --with-checks   and what `make test` checks with: promtool, a compose parser, Spin, Toxiproxy,
 #                                  Node.js, Java and Maven (Go must be there)
 #   ops/install.sh --with-docs     and what `make docs` builds the documentation with
 #
@@ -13,6 +13,7 @@ cd "$(dirname "$0")/.."
 
 TEMPORAL_PACKAGE=github.com/temporalio/cli/cmd/temporal@v1.5.1       # the newest that `go install` can build
 COMPOSE_PARSER_PACKAGE=github.com/compose-spec/compose-go/v2/cmd@v2.16.2 # the specification's reference parser
+TOXIPROXY_PACKAGE=github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0
 UV_HOME=$HOME/.local/share/datapunk/uv
 
 with_checks=no
@@ -196,12 +197,17 @@ sync_packages() {
 
 install_compose_parser() {
     if have docker && timeout 5 docker compose version >/dev/null 2>&1; then return; fi
-    [[ ! -x .tools/bin/compose-parser ]] || return 0
-    have go || fail "checking compose.yaml needs \`docker compose\` or Go: install one of them, then run this again."
-    say "building the compose specification's parser with Go"
+    go_tool compose-parser "$COMPOSE_PARSER_PACKAGE"
+}
+
+go_tool() { # name package
+    [[ ! -x .tools/bin/$1 ]] || return 0
+    have go || fail "the checks need $1, and building it needs Go: install Go, then run this again."
+    say "building $1 with Go"
+    local place=.tools/building
+    quietly env GOBIN="$PWD/$place" go install "$2"
     mkdir -p .tools/bin
-    quietly env GOBIN="$PWD/.tools/bin" go install "$COMPOSE_PARSER_PACKAGE"
-    mv .tools/bin/cmd .tools/bin/compose-parser
+    mv "$place"/* ".tools/bin/$1" # what is built is named for its folder
 }
 
 if engine_answers; then
@@ -216,5 +222,8 @@ else
 fi
 install_uv
 sync_packages
-[[ $with_checks == no ]] || install_compose_parser
+if [[ $with_checks == yes ]]; then
+    install_compose_parser
+    go_tool toxiproxy "$TOXIPROXY_PACKAGE"
+fi
 finish_building_temporal

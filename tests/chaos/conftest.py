@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from datapunk.settings import Settings
+from tests.chaos.toxiproxy import Toxiproxy, running_toxiproxy
 from tests.own_stack import Place
 
 
@@ -18,3 +20,10 @@ def own_settings(place: Place) -> Settings:
     return Settings(**variables).model_copy(  # type: ignore[arg-type]
         update={"directory": Path(), "heartbeat_s": 0.2, "member_timeout_s": 2.0, "shards": 4}
     )
+
+
+@pytest.fixture
+def toxiproxy(tmp_path: Path) -> Iterator[Toxiproxy]:
+    """What makes the network bad."""
+    with running_toxiproxy(tmp_path) as toxiproxy:
+        yield toxiproxy

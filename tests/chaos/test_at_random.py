@@ -5,7 +5,6 @@ A short run belongs to every test run; `make chaos` makes it long: `CHAOS_SECOND
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import time
@@ -18,13 +17,12 @@ from datapunk.worker import prepare
 from tests.accounts.module import accounts
 from tests.chaos.fleet import Fleet
 from tests.chaos.history import History
+from tests.chaos.load import under_load
 from tests.own_stack import Place
-from tests.working import eventually
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "15"))
 SEED = int(os.environ.get("CHAOS_SEED", time.time()))
 ACCOUNTS = 8
-PROGRESS_WITHIN_S = 90.0
 
 
 @pytest.mark.servers
@@ -34,25 +32,12 @@ async def test_nothing_is_lost_or_doubled_whatever_happens(place: Place, own_set
     await prepare([accounts], own_settings)
     history = History(own_settings)
     await history.subscribe()
-    is_over = asyncio.Event()
-
-    async def keep_sending(account: str) -> None:
-        while not is_over.is_set():
-            await history.send(account, 20)
-
     began = time.monotonic()
     async with Fleet(place, own_settings, random.Random(SEED)) as fleet:
-        sending = [asyncio.create_task(keep_sending(str(account))) for account in range(ACCOUNTS)]
-        while time.monotonic() - began < SECONDS:
-            before = await history.processed()
-            await fleet.accident()
-
-            async def is_further(before: int = before) -> bool:
-                return await history.processed() > before
-
-            await eventually(is_further, "work goes on after an accident", PROGRESS_WITHIN_S)
-        is_over.set()
-        await asyncio.gather(*sending)
+        async with under_load(history, ACCOUNTS) as load:
+            while time.monotonic() - began < SECONDS:
+                await fleet.accident()
+                await load.progress()
         await history.check()
     sent = sum(map(len, history.sent.values()))
     Console().print(f"{sent:,} commands, each once and in order; accidents: {fleet.accidents}; seed {SEED}")

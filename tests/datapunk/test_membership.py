@@ -17,6 +17,7 @@ from datapunk.membership import Membership
 from datapunk.settings import Settings, load_settings
 from datapunk.store.append import append
 from tests.events import batch, event
+from tests.proxy import proxy_to
 from tests.working import eventually
 
 GROUP = "test.items"
@@ -101,6 +102,26 @@ async def test_who_leaves_hands_over_at_once(settings: Settings) -> None:
         async with Holder(patient, held) as goes:
             await eventually(all_held(held, stays, goes), "all items with both")
         await eventually(all_held(held, stays), "all items with the one who stays")
+
+
+async def test_who_stands_back_leaves_everything_to_others_until_it_follows_again(settings: Settings) -> None:
+    held: dict[str, Holder] = {}
+    async with Membership(settings, GROUP, ITEMS) as unable:
+        await anext(unable.changes())
+        async with Holder(settings, held) as able:
+            await unable.stand_back()
+            await eventually(all_held(held, able), "all items with the one who can do its part")
+            again = unable.changes()
+            assert (await asyncio.wait_for(anext(again), 30)).gained
+
+
+async def test_a_member_that_begins_while_the_database_is_away_joins_later(settings: Settings) -> None:
+    async with proxy_to(settings.database_url) as proxy:
+        await proxy.disconnect()
+        away = settings.model_copy(update={"database_url": proxy.url})
+        async with Membership(away, GROUP, ITEMS) as early:
+            await proxy.connect()
+            assert (await asyncio.wait_for(anext(early.changes()), 30)).gained == set(ITEMS)
 
 
 @asynccontextmanager
