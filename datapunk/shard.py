@@ -5,6 +5,9 @@ the broker has confirmed the last of its events; meanwhile the next batch is und
 before it's durable and published, so a crash at any point leads to redelivery, the inbox recognises what was
 done, and the outbox republishes what was committed and not confirmed. Recovery is the way every start takes:
 a lost connection ends the session and the next one begins there.
+
+The shards of a process are spread over a few lanes, each with its own batches and its own connection to Postgres:
+while one waits for its commit, another decides.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -43,6 +47,7 @@ from datapunk.store.outbox import delete as delete_outbox
 from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
 
+LANES = 2
 UNCONFIRMED_BATCHES = 4  # batches published and not yet confirmed; more only add latency
 SWEEP_S = 5.0  # how often confirmed outbox rows are cleared, and forgotten ones looked for, when idle
 MEASURE_S = 5.0  # between two looks at how full the queues are
@@ -55,9 +60,18 @@ log = get_logger(__name__)
 
 
 @dataclass(slots=True)
+class Lane:
+    """Some of the shards of a process, whose commands are decided in the same batches, one batch after another."""
+
+    deliveries: Deliveries
+    settler: Settler
+
+
+@dataclass(slots=True)
 class Published:
     """A batch that was written to the broker; `tag` is its last publish, `deliveries` are what it answers."""
 
+    lane: Lane
     committed: list[Committed]
     tag: int
     deliveries: list[Delivery]
@@ -89,9 +103,12 @@ class ShardEngine:
         self._membership = membership
         self._at = at
         self._intake = Intake(module, registry, settings)
-        self._cache = ActorCache(
-            module, registry, capacity=settings.cached_actors, snapshot_every=settings.snapshot_every
-        )
+        self._caches = [
+            ActorCache(
+                module, registry, capacity=-(-settings.cached_actors // LANES), snapshot_every=settings.snapshot_every
+            )
+            for _ in range(LANES)
+        ]
         self._announcer = Announcer(module, registry)
         self._direct = DirectReplies(settings.broker_url, f"{module.name}.shards")
         self._owned: set[int] = set()
@@ -123,7 +140,7 @@ class ShardEngine:
 
     async def _session(self, stop: asyncio.Event) -> None:
         """From connecting and recovering to the first thing that breaks."""
-        self._cache.clear()
+        self._forget_actors()
         self._owned.clear()
         async with AsyncExitStack() as stack:
             try:
@@ -137,23 +154,15 @@ class ShardEngine:
             outlet = await publishing.channel(confirms=True)
             replies = Replies(await publishing.channel(), self._direct)
             fence = Fence(self._membership.group, self._membership.id, {})
-            settler = Settler(
-                self._module.name,
-                self._registry,
-                self._cache,
-                connect=lambda: connect(self._settings.database_url, writer=True),
-                shard_of=lambda incoming: _shard(incoming.delivery),
-                fence_of=fence.of,
-                owner=self._membership.id,
-                at=self._at,
-            )
-            stack.push_async_callback(settler.close)
+            lanes = [Lane(Deliveries(), self._settler(cache, fence)) for cache in self._caches]
+            for lane in lanes:
+                stack.push_async_callback(lane.settler.close)
             side = await connect(self._settings.database_url)
             stack.push_async_callback(side.close)
             waiting: asyncio.Queue[Published] = asyncio.Queue(UNCONFIRMED_BATCHES)
-            session = _Session(consuming, Deliveries(), {}, fence, outlet, replies, settler, side, waiting)
+            session = _Session(consuming, lanes, {}, fence, outlet, replies, side, waiting)
             tasks: set[asyncio.Task[Any]] = {
-                asyncio.create_task(self._commit_batches(session), name="commit"),
+                *(asyncio.create_task(self._commit_batches(session, lane), name="commit") for lane in lanes),
                 asyncio.create_task(self._complete_batches(session), name="complete"),
                 asyncio.create_task(self._follow_membership(session), name="membership"),
                 asyncio.create_task(self._sweep(session), name="sweep"),
@@ -174,30 +183,45 @@ class ShardEngine:
             finally:
                 await end({*tasks, stopping})
 
-    async def _commit_batches(self, session: _Session) -> None:
+    def _settler(self, cache: ActorCache, fence: Fence) -> Settler:
+        return Settler(
+            self._module.name,
+            self._registry,
+            cache,
+            connect=lambda: connect(self._settings.database_url, writer=True),
+            shard_of=lambda incoming: _shard(incoming.delivery),
+            fence_of=fence.of,
+            owner=self._membership.id,
+            at=self._at,
+        )
+
+    def _forget_actors(self) -> None:
+        for cache in self._caches:
+            cache.clear()
+
+    async def _commit_batches(self, session: _Session, lane: Lane) -> None:
         """Take what is there, decide it, commit it, write its events to the broker; and again."""
         while True:
-            deliveries = await session.deliveries.take(
-                self._settings.batch_commands, self._settings.batch_wait_ms / 1000
-            )
+            deliveries = await lane.deliveries.take(self._settings.batch_commands, self._settings.batch_wait_ms / 1000)
             self._batch_size.observe(len(deliveries))
             commands: list[Incoming] = []
             refused: list[Refused] = []
+            received_at = datetime.now(UTC)
             for delivery in deliveries:
                 if delivery.unreadable:  # the broker keeps it: what can't be read can't be published either
                     count_unreadable(self._module.name, delivery)
                     continue
-                read = self._intake.read(delivery)
+                read = self._intake.read(delivery, received_at)
                 if isinstance(read, Incoming):
                     commands.append(read)
                 else:
                     refused.append(read)
             session.under_way += 1
-            committed = await session.settler.settle(commands, refused)
+            committed = await lane.settler.settle(commands, refused)
             since = Stopwatch()
             tag = self._announcer.publish(session.outlet, committed)
             self._at("after_publish")
-            await session.waiting.put(Published(committed, tag, deliveries, since))
+            await session.waiting.put(Published(lane, committed, tag, deliveries, since))
 
     async def _complete_batches(self, session: _Session) -> None:
         """Once the broker has a batch's events: reply, then acknowledge, in order."""
@@ -211,7 +235,7 @@ class ShardEngine:
             self._announcer.reply(session.replies, published.committed)
             self._observer.replied(published.committed, since)
             for committed in published.committed:
-                session.settler.confirmed.extend(committed.outbox)
+                published.lane.settler.confirmed.extend(committed.outbox)
             self._at("before_ack")
             settle(published.deliveries)
             self._settled.set()
@@ -231,11 +255,12 @@ class ShardEngine:
         # First of all: after this nobody commits in these shards any more who decided before.
         await session.fence.begin_epoch(session.side, shards)
         self._at("epoch_begun")
-        self._cache.clear()
+        self._forget_actors()
         await self._announcer.recover(session.side, session.outlet, shards)
         self._at("after_recovery")
         for shard in sorted(shards):
-            channel = await session.consuming.channel(prefetch=self._settings.prefetch, deliveries=session.deliveries)
+            lane = session.emptiest_lane()
+            channel = await session.consuming.channel(prefetch=self._settings.prefetch, deliveries=lane.deliveries)
             await channel.consume(command_queue(self._module.name, shard), str(shard))
             session.intakes[shard] = channel
         self._owned |= shards
@@ -257,7 +282,7 @@ class ShardEngine:
         while any(channel.last_settled != channel.last_taken for channel in channels):
             self._settled.clear()
             await self._settled.wait()
-        await delete_outbox(session.side, _drain(session.settler.confirmed))
+        await delete_outbox(session.side, session.take_confirmed())
         for shard in shards:
             await session.intakes.pop(shard).close()
         self._owned -= shards
@@ -271,7 +296,7 @@ class ShardEngine:
         """Clear confirmed outbox rows when no batch does, and republish rows that a lost commit left behind."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            await delete_outbox(session.side, _drain(session.settler.confirmed))
+            await delete_outbox(session.side, session.take_confirmed())
             if self._owned and not session.under_way:
                 await self._announcer.recover(session.side, session.outlet, self._owned, older_than_s=2 * SWEEP_S)
 
@@ -296,22 +321,27 @@ class _Session:
     """What lasts until something breaks: links, channels, connections, and the leases of the shards owned."""
 
     consuming: Link
-    deliveries: Deliveries
+    lanes: list[Lane]
     intakes: dict[int, Channel]
     fence: Fence
     outlet: Channel
     replies: Replies
-    settler: Settler
     side: AsyncConnection[Any]
     waiting: asyncio.Queue[Published]
     under_way: int = 0  # batches that aren't acknowledged yet
 
+    def emptiest_lane(self) -> Lane:
+        """That with the fewest shards, for the next one."""
+        served = [channel.deliveries for channel in self.intakes.values()]
+        return min(self.lanes, key=lambda lane: served.count(lane.deliveries))
+
+    def take_confirmed(self) -> list[int]:
+        """The outbox rows that the broker has confirmed; no batch clears them any more."""
+        drained = [id for lane in self.lanes for id in lane.settler.confirmed]
+        for lane in self.lanes:
+            lane.settler.confirmed.clear()
+        return drained
+
 
 def _shard(delivery: Delivery) -> int:
     return int(delivery.consumer_tag)
-
-
-def _drain(ids: list[int]) -> list[int]:
-    drained = list(ids)
-    ids.clear()
-    return drained
