@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -14,10 +15,11 @@ from datapunk.broker.properties import PERSISTENT, Properties
 from datapunk.broker.replies import Replies, content_type_for, failed, reply_to
 from datapunk.broker.topology import command_queue
 from datapunk.incoming import Refused
+from datapunk.messages.avro_values import uuid_text
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
 from datapunk.messages.envelope import MAX_CORRELATION_ID, Envelope, cloud_event
 from datapunk.messages.message import Event
-from datapunk.messages.outcome import Outcome
+from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.settling import Committed
@@ -63,16 +65,21 @@ class Announcer:
 
     def reply(self, replies: Replies, committed: Sequence[Committed]) -> None:
         """Send the outcomes to those who wait for one."""
+        outcomes: Counter[tuple[str, str]] = Counter()
         for batch in committed:
             for reply in batch.decided.replies:
                 envelope = reply.command.envelope
-                self._count(envelope.type, reply.outcome.status.value.lower())
+                outcomes[envelope.type, reply.outcome.status.value] += 1
                 if envelope.reply_to:
                     self._reply(replies, envelope, reply.outcome)
             for refused in batch.decided.refused:
-                self._count(refused.envelope.type if refused.envelope else "unknown", "failed")
+                outcomes[refused.envelope.type if refused.envelope else "", Status.Failed.value] += 1
                 self._reply_refused(replies, refused)
         replies.flush()
+        for (type, status), count in outcomes.items():
+            # A label is kept for ever, and types come from strangers.
+            known = type if type in self._types else "unknown"
+            metrics.COMMANDS_HANDLED.labels(module=self._module.name, type=known, outcome=status.lower()).inc(count)
 
     async def recover(
         self,
@@ -105,12 +112,12 @@ class Announcer:
 
     def _publish_event(self, channel: Channel, event: EventData, message: Event, position: int, at: datetime) -> None:
         kind, _, actor_id = event.stream.partition("/")
-        id = str(event.id)
+        id = uuid_text(event.id)
         headers = cloud_event(id, self._source, event.type, at, event.stream, self._registry.fingerprint(type(message)))
         headers |= {
             "actor-id": actor_id,
             "tenant": event.tenant,
-            "causation-id": str(event.causation),
+            "causation-id": uuid_text(event.causation),
             "position": position,
             "version": event.version,
         }
@@ -182,22 +189,18 @@ class Announcer:
             channel.publish(DEAD, dead_key(self._module.name, reason), properties, returned.body)
         channel.flush()
 
-    def _count(self, type: str, outcome: str) -> None:
-        known = type if type in self._types else "unknown"  # a label is kept for ever, and types come from strangers
-        metrics.COMMANDS_HANDLED.labels(module=self._module.name, type=known, outcome=outcome).inc()
-
 
 def _correlation_id(event: EventData) -> str:
     """What an event carries; a store may hold longer ones than a property takes, from before they were refused."""
     wanted = event.metadata.get("correlation_id")
-    return wanted if wanted and len(wanted.encode()) <= MAX_CORRELATION_ID else str(event.causation)
+    return wanted if wanted and len(wanted.encode()) <= MAX_CORRELATION_ID else uuid_text(event.causation)
 
 
 def reply_properties(envelope: Envelope, reply: Any, content_type: str, fingerprint: str) -> Properties:
     """The properties of a reply to a message."""
     headers: dict[str, Any] = {
         "schema": fingerprint,
-        "causation-id": str(envelope.id),
+        "causation-id": uuid_text(envelope.id),
         "tenant": envelope.tenant,
     }
     if envelope.traceparent:
@@ -205,7 +208,7 @@ def reply_properties(envelope: Envelope, reply: Any, content_type: str, fingerpr
     return Properties(
         content_type=content_type,
         headers=headers,
-        correlation_id=envelope.correlation_id or str(envelope.id),
+        correlation_id=envelope.correlation_id or uuid_text(envelope.id),
         type=reply.message_type,
         app_id="datapunk",
     )

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from time import time_ns
 from uuid import UUID
 
+import msgspec
 from uuid_utils.compat import uuid7
 
 from datapunk.actor import Actor, Rejected
 from datapunk.errors import CommandIdReused, OversizedMessage
 from datapunk.incoming import Address, Incoming, Refused
+from datapunk.messages.avro_values import uuid_text
 from datapunk.messages.codec import AVRO_BINARY
+from datapunk.messages.envelope import iso
 from datapunk.messages.message import Event
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
@@ -54,8 +57,7 @@ class Decided:
     refused: list[Refused] = field(default_factory=list[Refused])
 
 
-@dataclass(slots=True)
-class Reply:
+class Reply(msgspec.Struct):
     """An outcome on its way to the sender; `last_event` is the index in the batch of the event with its position."""
 
     command: Incoming
@@ -151,7 +153,7 @@ class Decider:
             command_id=incoming.id,
             actor=stream,
             version=actor.version,
-            events=[str(event.id) for event in decided.events[len(decided.events) - len(events) :]],
+            events=[uuid_text(event.id) for event in decided.events[len(decided.events) - len(events) :]],
         )
         return self._record(incoming, outcome, first if events else None, actor.version if events else None, decided)
 
@@ -234,7 +236,7 @@ def _trace(incoming: Incoming, began_ns: int, outcome: str, error: str | None = 
 
 def _metadata(incoming: Incoming) -> dict[str, str]:
     envelope = incoming.envelope
-    metadata = {"received_at": incoming.received_at.isoformat()}
+    metadata = {"received_at": iso(incoming.received_at)}
     for name, value in (
         ("correlation_id", envelope.flow_id or envelope.correlation_id),
         ("traceparent", incoming.traceparent),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from uuid import UUID
+
+import msgspec
 
 from datapunk.actor import Actor
 from datapunk.broker.deliveries import Delivery
@@ -21,8 +22,7 @@ from datapunk.telemetry import traces
 Address = tuple[str, str]  # tenant, stream
 
 
-@dataclass(slots=True)
-class Incoming:
+class Incoming(msgspec.Struct):
     """A command as it came, decoded and addressed.
 
     Attributes:
@@ -42,8 +42,7 @@ class Incoming:
     traceparent: str | None = None
 
 
-@dataclass(slots=True)
-class Refused:
+class Refused(msgspec.Struct):
     """A delivery that can't be handled, however often it's tried; it goes to the dead letters as it is."""
 
     delivery: Delivery
@@ -51,7 +50,7 @@ class Refused:
     code: str
     message: str
     trace: str = ""
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
 
 
 class Intake:
@@ -66,7 +65,7 @@ class Intake:
         self._default_tenant = settings.default_tenant
         self._actors = {command.message_type: (command, actor) for command, actor in module.handled_by.items()}
 
-    def read(self, delivery: Delivery) -> Incoming | Refused:
+    def read(self, delivery: Delivery, received_at: datetime) -> Incoming | Refused:
         """Decode one delivery; whatever is wrong with it ends up in a `Refused`, never in an exception."""
         envelope = None
         try:
@@ -103,7 +102,7 @@ class Intake:
             (envelope.tenant, stream),
             envelope.id,
             _digest(envelope, delivery.body),
-            datetime.now(UTC),
+            received_at,
             traces.traceparent_of({"traceparent": envelope.traceparent}),
         )
 

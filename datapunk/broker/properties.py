@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from struct import Struct
 from struct import error as struct_error
 from typing import Any
@@ -135,9 +136,7 @@ def encode_properties(properties: Properties) -> bytes:
             add(_short(text))
         if (timestamp := properties.timestamp) is not None:
             flags |= 0x0040
-            if timestamp.tzinfo is None:
-                timestamp = timestamp.replace(tzinfo=UTC)
-            add(_uint64.pack(int(timestamp.timestamp())))
+            add(_seconds(timestamp))
         if (text := properties.type) is not None:
             flags |= 0x0020
             add(_short_strings.get(text) or _cached_short(text))
@@ -154,6 +153,12 @@ def encode_properties(properties: Properties) -> bytes:
         raise UnencodableMessage(f"a property or header has no AMQP form: {error}") from None
     parts[0] = _uint16.pack(flags)
     return b"".join(parts)
+
+
+@lru_cache(maxsize=16)
+def _seconds(time: datetime) -> bytes:
+    """A time; a whole batch has one, so that it's kept for a while."""
+    return _uint64.pack(int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()))
 
 
 def _short(text: str) -> bytes:

@@ -60,6 +60,7 @@ def run(
 
 
 async def _run(names: list[str], settings: Settings, http: bool, is_supervised: bool) -> None:
+    from datapunk.garbage import collect_rarely
     from datapunk.telemetry import logs, metrics, traces
     from datapunk.worker import Worker
 
@@ -75,6 +76,7 @@ async def _run(names: list[str], settings: Settings, http: bool, is_supervised: 
         loop.add_reader(sys.stdin.fileno(), _stop_when_left, stop)
     modules = list(find_modules(names).values())
     worker = Worker(modules, settings, crash_at())
+    collect_rarely()
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(worker.run(stop))

@@ -13,6 +13,8 @@ from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
 
+from msgspec import to_builtins
+
 INT = (-(2**31), 2**31 - 1)
 LONG = (-(2**63), 2**63 - 1)
 SINGLE = struct.Struct("<f")
@@ -186,7 +188,7 @@ def to_uuid(value: Any) -> UUID:
 
 def uuid_text(value: Any) -> str:
     """A UUID as text."""
-    return str(to_uuid(value))
+    return to_builtins(value) if type(value) is UUID else str(to_uuid(value))  # the former is four times as fast
 
 
 def uuid_bytes(value: Any) -> bytes:

@@ -91,10 +91,13 @@ async def append(conn: AsyncConnection[Any], batch: AppendBatch) -> AppendResult
         raise
     if cursor is None:
         return AppendResult()
-    rows = await cursor.fetchall()
-    if len(rows) != len(batch.events):
-        raise StoreError(f"{len(rows)} of {len(batch.events)} events were written; the batch names a version twice")
-    return AppendResult([row[0] for row in rows], list(rows[0][2]), rows[0][1])
+    rows = await cursor.fetchall()  # one; its arrays are null if nothing was written
+    result = AppendResult(*((rows[0][0], rows[0][2], rows[0][1]) if rows[0][0] else ()))
+    if len(result.positions) != len(batch.events):
+        raise StoreError(
+            f"{len(result.positions)} of {len(batch.events)} events were written; the batch names a version twice"
+        )
+    return result
 
 
 def _event_columns(batch: AppendBatch) -> dict[str, Any]:

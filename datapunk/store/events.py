@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class EventData:
+
+class EventData(msgspec.Struct, frozen=True, gc=False):
     """An event to be written.
 
     Attributes:
@@ -35,8 +35,7 @@ class EventData:
     metadata: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedEvent(EventData):
+class RecordedEvent(EventData, frozen=True, gc=False):
     """An event as it was written.
 
     Attributes:
@@ -48,8 +47,7 @@ class RecordedEvent(EventData):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class InboxEntry:
+class InboxEntry(msgspec.Struct, frozen=True, gc=False):
     """A processed command.
 
     Attributes:
@@ -74,8 +72,7 @@ class InboxEntry:
     at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotData:
+class SnapshotData(msgspec.Struct, frozen=True, gc=False):
     """An actor's state at a version; `state_version` tells which shape the state has."""
 
     tenant: str
