@@ -11,9 +11,9 @@ from uuid import UUID
 import msgspec
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.types.json import Jsonb
 
 from datapunk.errors import DuplicateCommand, OwnershipLost, StoreError, VersionConflict
+from datapunk.store.arrays import Bigints, Binaries, Texts, Uuids
 from datapunk.store.events import EventData, InboxEntry, SnapshotData
 from datapunk.store.leases import Fence, is_fenced_out
 from datapunk.store.statements import statement
@@ -105,29 +105,29 @@ def _event_columns(batch: AppendBatch) -> dict[str, Any]:
     return {
         "module": batch.module,
         "owner": batch.owner,
-        "shards": list(batch.shards),
-        "tenants": [event.tenant for event in events],
-        "streams": [event.stream for event in events],
-        "versions": [event.version for event in events],
-        "types": [event.type for event in events],
-        "ids": [event.id for event in events],
-        "schemas": [event.schema for event in events],
-        "data": [event.data for event in events],
-        "causations": [event.causation for event in events],
-        "metadata": [Jsonb(event.metadata, dumps=msgspec.json.encode) for event in events],
+        "shards": Bigints.of(batch.shards),
+        "tenants": Texts.of([event.tenant for event in events]),
+        "streams": Texts.of([event.stream for event in events]),
+        "versions": Bigints.of([event.version for event in events]),
+        "types": Texts.of([event.type for event in events]),
+        "ids": Uuids.of([event.id for event in events]),
+        "schemas": Texts.of([event.schema for event in events]),
+        "data": Binaries.of([event.data for event in events]),
+        "causations": Uuids.of([event.causation for event in events]),
+        "metadata": Texts.of([msgspec.json.encode(event.metadata).decode() for event in events]),
     }
 
 
 def _inbox_columns(inbox: Sequence[InboxEntry]) -> dict[str, Any]:
     return {
-        "ids": [entry.id for entry in inbox],
-        "tenants": [entry.tenant for entry in inbox],
-        "types": [entry.type for entry in inbox],
-        "streams": [entry.stream for entry in inbox],
-        "hashes": [entry.body_hash for entry in inbox],
-        "replies": [entry.reply for entry in inbox],
-        "firsts": [entry.first_version for entry in inbox],
-        "lasts": [entry.last_version for entry in inbox],
+        "ids": Uuids.of([entry.id for entry in inbox]),
+        "tenants": Texts.of([entry.tenant for entry in inbox]),
+        "types": Texts.of([entry.type for entry in inbox]),
+        "streams": Texts.of([entry.stream for entry in inbox]),
+        "hashes": Binaries.of([entry.body_hash for entry in inbox]),
+        "replies": Binaries.of([entry.reply for entry in inbox]),
+        "firsts": Bigints.of([entry.first_version for entry in inbox]),
+        "lasts": Bigints.of([entry.last_version for entry in inbox]),
     }
 
 

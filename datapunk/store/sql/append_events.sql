@@ -1,12 +1,12 @@
 with input as materialized (
     select * from unnest(
         %(tenants)b::text[], %(streams)b::text[], %(versions)b::bigint[], %(types)b::text[], %(ids)b::uuid[],
-        %(schemas)b::text[], %(data)b::bytea[], %(causations)b::uuid[], %(metadata)b::jsonb[], %(shards)b::integer[]
+        %(schemas)b::text[], %(data)b::bytea[], %(causations)b::uuid[], %(metadata)b::text[], %(shards)b::bigint[]
     ) as event (tenant, stream, version, type, id, schema, data, causation, metadata, shard)
 ),
 appended as (
     insert into events (tenant, stream, version, type, id, schema, data, causation, metadata)
-    select tenant, stream, version, type, id, schema, data, causation, metadata from input
+    select tenant, stream, version, type, id, schema, data, causation, metadata::jsonb from input
     returning position, tenant, stream, version, at
 ),
 boxed as (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 
 from datapunk.archive.exporting import Selection, export
