@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from fastapi import Request, Response
 
-from datapunk.errors import UnsupportedContentType
+from datapunk.errors import UndecodableMessage, UnencodableMessage, UnsupportedContentType
 from datapunk.http.problems import Problem
 from datapunk.messages import plain
 from datapunk.messages.catalogue import MessageType
@@ -32,6 +34,19 @@ async def read_message(request: Request, type: MessageType, registry: Registry) 
     if content_type in (AVRO_JSON, AVRO_BINARY):
         return registry.decode(type.name, body, content_type, request.headers.get("Schema"))
     raise UnsupportedContentType(f"{content_type!r} is not accepted; send one of {', '.join(CONTENT_TYPES)}")
+
+
+@contextmanager
+def sent_on() -> Generator[None]:
+    """Around what sends a message on: plain JSON may say more than Avro can (a number of 65 bits), which shows here.
+
+    Raises:
+        UndecodableMessage: if it does.
+    """
+    try:
+        yield
+    except UnencodableMessage as error:
+        raise UndecodableMessage(str(error)) from None
 
 
 def write_message(message: Message, type: MessageType, content_type: str, registry: Registry) -> Response:

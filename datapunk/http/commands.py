@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from datapunk.errors import BrokerError
-from datapunk.http.bodies import json_response, read_message
+from datapunk.http.bodies import json_response, read_message, sent_on
 from datapunk.http.envelopes import actor_id_of, message_id_of, tenant_of
 from datapunk.http.facade import TheFacade
 from datapunk.http.outcomes import outcome_response
@@ -40,15 +40,16 @@ async def send_command(
     assert isinstance(command, Command)  # its type was found among commands
     links = links_of(message_id)
     try:
-        answer = await facade.client.send(
-            command,
-            actor_id,
-            tenant=tenant,
-            message_id=message_id,
-            correlation_id=request.state.correlation_id,
-            wait=wait is not None,
-            timeout_s=wait,
-        )
+        with sent_on():
+            answer = await facade.client.send(
+                command,
+                actor_id,
+                tenant=tenant,
+                message_id=message_id,
+                correlation_id=request.state.correlation_id,
+                wait=wait is not None,
+                timeout_s=wait,
+            )
     except BrokerError as error:  # it may have arrived all the same: the id is what the caller asks or tries again by
         problem = problem_of(error)
         problem.members |= {"id": str(message_id), "links": links}

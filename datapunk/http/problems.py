@@ -30,7 +30,7 @@ STATUS_OF: dict[type[Exception], int] = {
     errors.UnsupportedContentType: 415,
     errors.OversizedMessage: 413,
     errors.UndecodableMessage: 400,
-    errors.UnencodableMessage: 400,
+    errors.UnencodableMessage: 500,
     errors.UnknownSchema: 400,
     errors.InvalidEnvelope: 400,
     errors.MessageError: 422,

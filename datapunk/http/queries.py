@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi import Query as Parameter
 from starlette.datastructures import QueryParams
 
-from datapunk.http.bodies import accepted_type, read_message, write_message
+from datapunk.http.bodies import accepted_type, read_message, sent_on, write_message
 from datapunk.http.envelopes import tenant_of
 from datapunk.http.facade import Facade, TheFacade
 from datapunk.http.problems import Problem
@@ -64,13 +64,14 @@ async def _answer(
     request: Request, facade: Facade, query: Query, after_position: int | None, timeout_s: float | None
 ) -> Response:
     content_type = accepted_type(request)
-    answer = await facade.client.ask(
-        query,
-        tenant=tenant_of(request, facade.settings.default_tenant),
-        after_position=after_position,
-        correlation_id=request.state.correlation_id,
-        timeout_s=timeout_s or facade.settings.query_timeout_s,
-    )
+    with sent_on():
+        answer = await facade.client.ask(
+            query,
+            tenant=tenant_of(request, facade.settings.default_tenant),
+            after_position=after_position,
+            correlation_id=request.state.correlation_id,
+            timeout_s=timeout_s or facade.settings.query_timeout_s,
+        )
     return write_message(answer, facade.catalogue.find(answer.message_type, Kind.ANSWER), content_type, facade.registry)
 
 

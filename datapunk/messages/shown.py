@@ -48,7 +48,7 @@ def cloud_event(event: RecordedEvent, registry: Registry, catalogue: Catalogue) 
         "type": event.type,
         "time": event.at.isoformat(),
         "dataschema": schema_uri(event.schema),
-        "position": event.position,
+        "position": str(event.position),  # CloudEvents' integers have 32 bits
         "version": event.version,
         "tenant": event.tenant,
         "causationid": str(event.causation),

@@ -48,7 +48,7 @@ CASES = {
     "10,000 deep and unclosed": Bad(400, "undecodable", body=b"[" * 10_000),
     "NaN": Bad(400, "undecodable", body=b'{"cents":NaN}'),
     "Infinity": Bad(400, "undecodable", body=b'{"cents":1e999}'),
-    "too large a number": Bad(400, "unencodable", "cents", body=b'{"cents":92233720368547758080}'),
+    "too large a number": Bad(400, "undecodable", "cents", body=b'{"cents":92233720368547758080}'),
     "invalid UTF-8": Bad(400, "undecodable", path=OPEN, body=b'{"owner":"\xff\xfe"}'),
     "lone surrogate": Bad(400, "undecodable", path=OPEN, body=b'{"owner":"\\ud800"}'),
     "NUL": Bad(400, "undecodable", path=OPEN, body=b'{"owner":"a\\u0000b"}'),

@@ -41,7 +41,7 @@ async def test_an_event_is_heard_live_as_a_cloud_event(http: httpx.AsyncClient) 
         "type": "accounts.Deposited",
         "source": "/accounts",
         "subject": "accounts.account/a",
-        "position": position,
+        "position": str(position),
         "version": 1,
         "tenant": "default",
         "datacontenttype": "application/json",

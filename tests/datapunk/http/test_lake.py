@@ -55,6 +55,12 @@ async def test_records_that_went_in_come_out_as_they_were(http: httpx.AsyncClien
     assert (answer.status_code, answer.json()["records"]) == (200, HOURS)
 
 
+async def test_a_number_that_no_long_holds_is_the_askers_mistake(http: httpx.AsyncClient) -> None:
+    answer = await find(http, limit=2**65)
+    assert (answer.status_code, answer.json()["code"]) == (400, "undecodable")
+    assert "limit" in answer.json()["detail"]
+
+
 async def test_conditions_go_into_the_url_as_json(http: httpx.AsyncClient) -> None:
     position = await weather(http)
     answer = await find(
