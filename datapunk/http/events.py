@@ -66,7 +66,7 @@ async def _written(facade: Facade, pattern: Pattern, tenant: str, after: int | N
     _count_streams(facade, 1)
     try:
         yield f"retry: {RETRY_MS}\n: following {pattern.text}\n\n".encode()
-        async for event in facade.tail.follow(matches, after, types):
+        async for event in facade.tail.follow(matches, after, types=types, tenant=tenant):
             if isinstance(event, int):  # tells the position, so that a client that resumes needn't search again
                 yield f": nothing new\nid: {event}\n\n".encode()
             else:

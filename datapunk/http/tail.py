@@ -29,6 +29,7 @@ PAGE_EVENTS = 500  # most events a read
 PAGE_BYTES = 8 * 1024 * 1024  # pages get shorter while they're larger than this
 MOST_WAITING_EVENTS = 2000  # for one listener
 MOST_WAITING_BYTES = 16 * 1024 * 1024  # for one listener
+CATCHING_UP = 2  # reads at a time by those who catch up: the pool is for others, too
 IDLE_S = 15.0  # after so long without an event a listener hears the position instead
 
 Matches = Callable[[RecordedEvent], bool]
@@ -54,16 +55,23 @@ class EventTail:
         self._position: int | None = None
         self._reader: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._catching_up = asyncio.Semaphore(CATCHING_UP)
 
     async def follow(
-        self, matches: Matches, after: int | None, types: Sequence[str] | None = None
+        self,
+        matches: Matches,
+        after: int | None,
+        *,
+        types: Sequence[str] | None = None,
+        tenant: str | None = None,
     ) -> AsyncGenerator[RecordedEvent | int]:
         """All events that match, in order, for ever; ends when the tail is closed.
 
         Args:
             matches: tells which are wanted.
             after: the position after which to begin; None: now.
-            types: only these message types, if that narrows down what `matches` leaves.
+            types: only these message types, if that narrows down what `matches` leaves; it saves reading others.
+            tenant: only this one's, likewise.
 
         Yields:
             An event, or when there was none for a while, the position up to which there was none.
@@ -78,7 +86,7 @@ class EventTail:
             told_at = loop.time()
             while not self._is_closed:
                 while not (self._joins(listener, position) or self._is_closed):
-                    events, position = await self._page(listener, position, types)
+                    events, position = await self._page(listener, position, types, tenant)
                     for event in events:
                         if matches(event):
                             yield event
@@ -130,10 +138,10 @@ class EventTail:
             return await safe_position(conn)
 
     async def _page(
-        self, listener: _Listener, position: int, types: Sequence[str] | None
+        self, listener: _Listener, position: int, types: Sequence[str] | None, tenant: str | None
     ) -> tuple[list[RecordedEvent], int]:
-        async with self._pool.connection() as conn:
-            events, reached = await read_all(conn, position, listener.page, types=types)
+        async with self._catching_up, self._pool.connection() as conn:
+            events, reached = await read_all(conn, position, listener.page, types=types, tenant=tenant)
             await self._registry.learn_of(conn, events)
         listener.page = _next_page(listener.page, events)
         if reached == position:

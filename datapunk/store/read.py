@@ -38,6 +38,7 @@ async def read_all(
     limit: int,
     *,
     types: Sequence[str] | None = None,
+    tenant: str | None = None,
     until: int | None = None,
 ) -> tuple[list[RecordedEvent], int]:
     """Events of all streams by position.
@@ -47,6 +48,7 @@ async def read_all(
         after: the position read so far.
         limit: most events; fewer come where they'd have more than `MAX_BYTES`.
         types: only these message types.
+        tenant: only this one's.
         until: read no further than here, which somebody has read up to before; by default to the safe position,
             which may be lower for a moment (a writer may hold a bound that is older than what it writes).
 
@@ -63,6 +65,7 @@ async def read_all(
                 "after": after,
                 "safe": safe,
                 "types": None if types is None else list(types),
+                "tenant": tenant,
                 "limit": limit,
                 "bytes": MAX_BYTES,
             },

@@ -5,6 +5,7 @@ from (
         select tenant, stream, version, type, id, schema, data, causation, metadata, position, at
         from events
         where position > %(after)s and position <= %(safe)s and (%(types)s::text[] is null or type = any(%(types)s))
+          and (%(tenant)s::text is null or tenant = %(tenant)s)
         order by position
         limit %(limit)s
     ) as next

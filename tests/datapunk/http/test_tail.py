@@ -1,5 +1,5 @@
 import asyncio
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from uuid import uuid4
 
 import psycopg
@@ -25,9 +25,9 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
-def event(stream, version, type="t.Happened", data=b"x"):
+def event(stream, version, type="t.Happened", data=b"x", tenant="default"):
     return EventData(
-        tenant="default",
+        tenant=tenant,
         stream=stream,
         version=version,
         type=type,
@@ -140,6 +140,35 @@ async def test_pages_get_shorter_when_events_are_large(tail, write, monkeypatch)
     await write(*(event("t.a/1", version, data=b"x" * 500) for version in range(1, 1001)))
     async with following(tail, after=0) as next_event:
         assert [(await next_event()).version for _ in range(1000)] == list(range(1, 1001))
+
+
+async def test_those_who_catch_up_leave_connections_to_others(tail, pool, write, monkeypatch):
+    reading, go = 0, asyncio.Event()
+    read_all = tail_module.read_all
+
+    async def read_slowly(*arguments, **how):
+        nonlocal reading
+        reading += 1
+        await go.wait()
+        return await read_all(*arguments, **how)
+
+    monkeypatch.setattr(tail_module, "read_all", read_slowly)
+    (position,) = await write(event("t.a/1", 1))
+    async with AsyncExitStack() as stack:
+        listeners = [await stack.enter_async_context(following(tail, after=0)) for _ in range(8)]
+        coming = [asyncio.create_task(next_event()) for next_event in listeners]
+        await until(lambda: reading >= 2)
+        async with pool.connection(timeout=DEADLINE_S):  # as for an outcome
+            go.set()
+            assert [(await each).position for each in coming] == [position] * 8
+
+
+async def test_only_the_tenants_events_are_read_to_catch_up(tail, write):
+    await write(*(event(f"t.a/{n}", 1, tenant="other") for n in range(3)))
+    (position,) = await write(event("t.a/1", 1))
+    async with aclosing(tail.follow(everything, 0, tenant="default")) as events:
+        async with asyncio.timeout(DEADLINE_S):
+            assert (await anext(events)).position == position
 
 
 async def test_an_idle_listener_hears_the_position(tail, write):

@@ -178,6 +178,14 @@ async def test_reading_all_can_be_limited_to_some_types(connection: AsyncConnect
     assert ([one.version for one in events], reached) == ([6], 6)
 
 
+async def test_reading_all_can_be_limited_to_a_tenant(connection: AsyncConnection[Any]) -> None:
+    await append(connection, batch(*(event(f"s/{n}", 1, tenant="ab"[n % 2]) for n in range(1, 7))))
+    events, reached = await read_all(connection, 0, 2, tenant="a")
+    assert ([one.stream for one in events], reached) == (["s/2", "s/4"], 4)
+    events, reached = await read_all(connection, reached, 2, tenant="a")
+    assert ([one.stream for one in events], reached) == (["s/6"], 6)
+
+
 async def test_large_events_are_read_a_few_at_a_time(
     connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
