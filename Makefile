@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # Tests start hundreds of processes, each of which would compile all that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install install-checks up down demo test test-unit lint format specs bench chaos docs clean
+.PHONY: help install install-checks up down demo test test-unit lint format specs bench profile chaos docs clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ chaos: install-checks ## Kill servers and workers at random for ten minutes (CHA
 
 bench: install-checks ## Measure the engine, beside others and alone
 	@$(BIN)/pytest -m bench -s tests/bench
+
+profile: install ## Draw where a worker's time goes into docs/performance/engine.svg
+	@$(BIN)/python -m tests.bench.flame_graph docs/performance/engine.svg
 
 docs: install ## Build the documentation into site/
 	@ops/install.sh --with-docs

@@ -1,11 +1,13 @@
-"""A virtual host and a database of its own for each program that is measured."""
+"""Servers that do fsync, and a virtual host and a database of its own for each program that is measured."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -14,10 +16,19 @@ import psycopg
 from psycopg import sql
 
 from datapunk.settings import Settings, load_settings
-from datapunk.stack.running import Endpoints
+from datapunk.stack.running import Endpoints, running_stack
 from tests.working import environment
 
 PATIENCE_S = 300  # for a program, unless told otherwise
+
+
+@contextmanager
+def durable_servers() -> Generator[Endpoints]:
+    """RabbitMQ and Postgres that do fsync."""
+    with tempfile.TemporaryDirectory(prefix="datapunk-bench-") as folder:
+        Path(folder).chmod(0o755)  # Postgres' own account enters it
+        with running_stack(Path(folder), only=("postgres", "rabbitmq"), throwaway=False) as endpoints:
+            yield endpoints
 
 
 @contextmanager

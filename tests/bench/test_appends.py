@@ -32,7 +32,7 @@ from datapunk.store.append import AppendBatch, append
 from datapunk.store.connection import connect
 from datapunk.store.events import EventData, InboxEntry
 from datapunk.store.migrate import migrate
-from tests.bench.amounts import EVENTS
+from tests.bench.amounts import EVENTS, ROUNDS
 from tests.bench.arena import arena
 from tests.events import OWNER
 
@@ -42,7 +42,7 @@ IDS = {"ids in order": uuid7, "random ids": uuid4}
 A_STREAM = 100  # events
 AT_ONCE = 5000  # streams filled in a transaction
 BATCH = Settings.model_fields["batch_commands"].default
-WARM_UP, BATCHES, ROUNDS = 20, 100, 3
+WARM_UP, BATCHES = 20, 100
 FILLED_A_SECOND = 10_000  # at least, of a machine that is worth measuring on
 DATA, REPLY = b"d" * 60, b"r" * 80  # as long as those of `trips`
 # A key's first 32 bits ascend: rows come in the order of the index, which is quick, and are spread all over it.

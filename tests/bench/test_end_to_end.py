@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from datapunk.stack.running import Endpoints
+from tests.bench.amounts import ROUNDS
 from tests.bench.arena import run
 from tests.bench.contest import read
 
-ROUNDS = 3
 CEILING = "RabbitMQ PerfTest"
 # Who, and how many commands (of PerfTest: how many seconds): each runs for some seconds.
 CONTESTANTS = {
@@ -31,7 +31,7 @@ CONTESTANTS = {
 
 @pytest.mark.bench
 @pytest.mark.servers
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(300 * ROUNDS)
 def test_commands_a_second_end_to_end(durable_stack: Endpoints) -> None:
     figures: dict[tuple[str, str], list[float]] = defaultdict(list)
     for _ in range(ROUNDS):

@@ -27,12 +27,11 @@ from examples.flights.demo import RECORDS, WINDOW
 from examples.flights.tables import TABLES
 from schemas.lake.commands import AppendRecords, CreateDataset
 from schemas.lake.queries import Dataset, FindRecords, GetDataset
-from tests.bench.amounts import ROWS
+from tests.bench.amounts import ROUNDS, ROWS
 from tests.bench.arena import arena
 from tests.bench.worker import WORKER
 from tests.working import worker_process
 
-ROUNDS = 3
 FLIGHTS = next(table for table in TABLES if table.name == "flights")
 DATASET = FLIGHTS.name
 PATIENCE_S = 300
