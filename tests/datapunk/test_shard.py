@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -12,13 +13,16 @@ from datapunk.errors import QueryFailed
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
+from datapunk.store.append import append
 from datapunk.store.connection import connect
 from datapunk.store.read import read_stream
+from datapunk.worker import prepare
 from tests.accounts.commands import Deposit, Misbehave, OpenAccount
 from tests.accounts.module import accounts
 from tests.accounts.queries import Balance, GetBalance
+from tests.events import deposits
 from tests.raw import raw_client
-from tests.working import eventually, working
+from tests.working import DEADLINE_S, eventually, working
 
 
 @pytest.fixture
@@ -185,3 +189,18 @@ async def test_an_actor_is_restored_from_snapshot_and_later_events(settings: Set
         outcome = await client.send(Deposit(cents=1), "a")
         assert outcome.version == 26
         assert await balance(client, "a", outcome.position) == Balance(cents=26, deposits=26)
+
+
+@pytest.mark.parametrize(("stored", "is_kept"), [("x" * 255, True), ("é" * 128, False)], ids=["fits", "too long"])
+async def test_an_event_stored_with_too_long_a_correlation_id_is_published_with_its_commands_id(
+    settings: Settings, stored: str, is_kept: bool
+) -> None:
+    await prepare([accounts], settings)
+    batch = deposits(1)
+    event = replace(batch.events[0], metadata={"correlation_id": stored})
+    async with raw_client(settings) as raw, await connect(settings.database_url) as conn:
+        published = await raw.follow("accounts")
+        await append(conn, replace(batch, module="accounts", events=[event]))
+        async with working([accounts], settings):  # it publishes what the outbox holds
+            message = await asyncio.wait_for(published.get(), DEADLINE_S)
+    assert message.correlation_id == (stored if is_kept else str(event.causation))
