@@ -14,6 +14,7 @@ from datapunk.broker.dead_letter import DEAD, bury, dead_key, dead_letter
 from datapunk.broker.properties import PERSISTENT, Properties
 from datapunk.broker.replies import Replies, content_type_for, failed, reply_to
 from datapunk.broker.topology import command_queue
+from datapunk.errors import ReplyUnroutable
 from datapunk.incoming import Refused
 from datapunk.messages.avro_values import uuid_text
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
@@ -179,7 +180,7 @@ class Announcer:
     def bury_returned(self, replies: Replies, channel: Channel) -> None:
         """Replies that found no queue: keep them among the dead letters; the outcome is in the inbox besides."""
         for returned in replies.returned():
-            reason = "reply_unroutable"
+            reason = ReplyUnroutable.code
             message = f"the reply queue {returned.routing_key!r} doesn't exist: {returned.reply_text}"
             metrics.DEAD_LETTERS.labels(module=self._module.name, reason=reason).inc()
             log.warning("dead_letter", module=self._module.name, reason=reason, detail=message)

@@ -12,7 +12,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from datapunk.actor import Actor, Rejected
-from datapunk.errors import CommandIdReused, OversizedMessage
+from datapunk.errors import CommandIdReused, HandlerFailed, OversizedMessage
 from datapunk.incoming import Address, Incoming, Refused
 from datapunk.messages.avro_values import uuid_text
 from datapunk.messages.codec import AVRO_BINARY
@@ -121,7 +121,7 @@ class Decider:
             finally:
                 _trace(incoming, began_ns, rejection.code)
         except Exception as error:
-            _trace(incoming, began_ns, "handler_failed", repr(error))
+            _trace(incoming, began_ns, HandlerFailed.code, repr(error))
             decided.refused.append(_poison(incoming, error))
             return None
         _trace(incoming, began_ns, "accepted")
@@ -211,7 +211,7 @@ def _poison(incoming: Incoming, error: Exception) -> Refused:
     return Refused(
         incoming.delivery,
         incoming.envelope,
-        "handler_failed",
+        HandlerFailed.code,
         f"{incoming.actor.__name__} failed on {incoming.envelope.type}: {error!r}",
         traceback.format_exc(),
     )

@@ -84,6 +84,18 @@ class CommandIdReused(MessageError):
     code = "command_id_reused"
 
 
+class HandlerFailed(MessageError):
+    """The module's code failed on a command: in its decision, or as it applied its own event."""
+
+    code = "handler_failed"
+
+
+class RefusedByStore(MessageError):
+    """Postgres can't store what a command led to."""
+
+    code = "refused_by_store"
+
+
 class UnencodableMessage(MessageError):
     """A message object holds a value that its schema can't carry."""
 
@@ -178,6 +190,22 @@ class Unroutable(BrokerError):
     """No queue took the message."""
 
     code = "unroutable"
+
+
+class ReplyUnroutable(BrokerError):
+    """A command took effect, and no queue took its outcome. It's on record: send the command again to get it."""
+
+    code = "reply_unroutable"
+
+
+class MovedByBroker(BrokerError):
+    """The broker itself moved a message to the dead letters; its header `x-death` tells why.
+
+    Either a process rejected it, since its properties can't be read or not be written again, or it spent its
+    deliveries.
+    """
+
+    code = "by_broker"
 
 
 class ReplyTimeout(BrokerError):

@@ -19,7 +19,7 @@ from psycopg import AsyncConnection
 
 from datapunk.actor_cache import ActorCache
 from datapunk.deciding import Decided, Decider, Known, Spoiled
-from datapunk.errors import DuplicateCommand, OwnershipLost, VersionConflict
+from datapunk.errors import DuplicateCommand, OwnershipLost, RefusedByStore, VersionConflict
 from datapunk.hook import Hook
 from datapunk.incoming import Address, Incoming, Refused
 from datapunk.messages.outcome import Outcome
@@ -253,4 +253,4 @@ def _at_position(outcome: Outcome, position: int) -> Outcome:
 
 def _refused_by_store(incoming: Incoming, error: psycopg.Error) -> Refused:
     message = f"the store refused what {incoming.envelope.type} led to: {error}"
-    return Refused(incoming.delivery, incoming.envelope, "refused_by_store", message)
+    return Refused(incoming.delivery, incoming.envelope, RefusedByStore.code, message)

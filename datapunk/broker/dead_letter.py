@@ -11,14 +11,11 @@ from typing import Any
 from datapunk.broker.channel import Channel
 from datapunk.broker.deliveries import Delivery
 from datapunk.broker.properties import PERSISTENT, Properties
-from datapunk.errors import UnencodableMessage
+from datapunk.errors import MovedByBroker, UnencodableMessage
 from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
 
 DEAD = "datapunk.dead"  # exchange: dead letters, routing key <module>.<reason>
-# The reason of dead letters that the broker itself moved: the header `x-death` tells whether a process rejected
-# them because their properties can't be read, or not be written again, or whether they spent their deliveries.
-BY_BROKER = "by_broker"
 MAX_TRACE = 8_192  # characters: headers must fit into one frame
 MAX_MESSAGE = 2_000  # characters
 FALLBACK_MODULE = "datapunk"
@@ -137,8 +134,8 @@ def encodable(text: str) -> str:
 
 def count_unreadable(module: str, delivery: Delivery) -> None:
     """Tell of a message that the broker itself will move to the dead letters (`deliveries.settle`)."""
-    metrics.DEAD_LETTERS.labels(module=module, reason=BY_BROKER).inc()
-    log.warning("dead_letter", module=module, reason=BY_BROKER, detail=delivery.unreadable)
+    metrics.DEAD_LETTERS.labels(module=module, reason=MovedByBroker.code).inc()
+    log.warning("dead_letter", module=module, reason=MovedByBroker.code, detail=delivery.unreadable)
 
 
 def dead_key(module: str, reason: str) -> str:

@@ -19,7 +19,7 @@ from datapunk.broker.channel import Channel
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.ending import end
-from datapunk.errors import BrokerError
+from datapunk.errors import BrokerError, ReplyUnroutable
 from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
 
@@ -88,7 +88,7 @@ class DirectReplies:
             body: of the reply.
         """
         if self._is_barred(reply_to):
-            self._lose(reply_to, "reply_unroutable", "the broker closed the connection that replied there last")
+            self._lose(reply_to, ReplyUnroutable.code, "the broker closed the connection that replied there last")
             return
         lane = self._tried if reply_to in self._harmless else self._untried
         if lane.size > LANE_BYTES:
@@ -136,7 +136,7 @@ class DirectReplies:
             return
         reply = self._untried.popleft()
         if self._is_barred(reply.to):
-            self._lose(reply.to, "reply_unroutable", "the broker closed the connection that replied there last")
+            self._lose(reply.to, ReplyUnroutable.code, "the broker closed the connection that replied there last")
             return
         # Never mandatory: the broker would return what goes to its own pseudo-queues, though it delivers it.
         channel.publish("", reply.to, reply.properties, reply.body)
@@ -149,7 +149,7 @@ class DirectReplies:
             await channel.confirmed(tag)
         except BrokerError as error:
             _remember(self._barred, reply.to, asyncio.get_running_loop().time() + BARRED_S, BARRED)
-            self._lose(reply.to, "reply_unroutable", str(error))
+            self._lose(reply.to, ReplyUnroutable.code, str(error))
             raise
         _remember(self._harmless, reply.to, None, HARMLESS)
 

@@ -12,8 +12,8 @@ import psycopg
 from aio_pika.exceptions import AMQPError
 from psycopg import AsyncConnection
 
-from datapunk.broker.dead_letter import BY_BROKER, DEAD
-from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost
+from datapunk.broker.dead_letter import DEAD
+from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost, MovedByBroker
 from datapunk.module import Module
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
@@ -111,7 +111,7 @@ def topology_of(module: Module, shards: int) -> Topology:
                     "x-queue-type": "classic",
                     "x-message-ttl": QUERY_TTL_MS,
                     "x-dead-letter-exchange": f"{name}.queries.dead",
-                    "x-dead-letter-routing-key": f"{name}.{BY_BROKER}",
+                    "x-dead-letter-routing-key": f"{name}.{MovedByBroker.code}",
                 },
             ),
             *(Queue(queue, shard_arguments) for queue in commands),
@@ -134,7 +134,7 @@ def _dead_lettering(module: str) -> dict[str, Any]:
     return {
         "x-delivery-limit": DELIVERY_LIMIT,
         "x-dead-letter-exchange": DEAD,
-        "x-dead-letter-routing-key": f"{module}.{BY_BROKER}",
+        "x-dead-letter-routing-key": f"{module}.{MovedByBroker.code}",
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",  # which at-least-once dead-lettering needs
     }
