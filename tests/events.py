@@ -32,20 +32,19 @@ def batch(*events: EventData, **more: object) -> AppendBatch:
 
 def deposits(count: int, *, account: str = "a", first: int = 1) -> AppendBatch:
     """Deposits of one cent each into an account, as the engine would have stored them."""
-    codec, fingerprint = REGISTRY.codec(Deposited), REGISTRY.fingerprint(Deposited)
-    return batch(
-        *(
-            EventData(
-                tenant="default",
-                stream=f"accounts.account/{account}",
-                version=version,
-                type=Deposited.message_type,
-                id=uuid4(),
-                schema=fingerprint,
-                data=codec.encode_binary(Deposited(cents=1, balance=version)),
-                causation=uuid4(),
-                metadata={},
-            )
-            for version in range(first, first + count)
-        )
+    return batch(*(deposited(account, version) for version in range(first, first + count)))
+
+
+def deposited(account: str, version: int, *, cents: int = 1, tenant: str = "default") -> EventData:
+    """One deposit, as the engine would have stored it."""
+    return EventData(
+        tenant=tenant,
+        stream=f"accounts.account/{account}",
+        version=version,
+        type=Deposited.message_type,
+        id=uuid4(),
+        schema=REGISTRY.fingerprint(Deposited),
+        data=REGISTRY.codec(Deposited).encode_binary(Deposited(cents=cents, balance=version)),
+        causation=uuid4(),
+        metadata={},
     )

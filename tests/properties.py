@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 
 _EXAMPLES = {"dev": 20, "ci": 100, "thorough": 500}
 
@@ -30,3 +30,23 @@ def examples(usually: int) -> int:
         usually: in the profile `ci`.
     """
     return max(1, usually * settings().max_examples // _EXAMPLES["ci"])
+
+
+def machine(usually: int, steps: int) -> settings:
+    """For a state machine on real servers.
+
+    In the profile `ci` the runs are the same each time, and one that fails isn't made smaller: each trial may wait
+    for something that never comes.
+
+    Args:
+        usually: how many runs, in the profile `ci`.
+        steps: most steps of one.
+    """
+    is_ci = settings().max_examples == _EXAMPLES["ci"]
+    return settings(
+        max_examples=examples(usually),
+        stateful_step_count=steps,
+        derandomize=is_ci,
+        phases=[Phase.generate] if is_ci else list(Phase),
+        suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType]
+    )

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -28,7 +27,7 @@ from datapunk.store.inbox import lookup_many, prune
 from datapunk.store.outbox import delete, unconfirmed
 from datapunk.store.read import read_all, read_stream
 from tests.events import OWNER, entry, event
-from tests.properties import examples
+from tests.properties import machine
 
 T = TypeVar("T")
 STREAMS = ("a", "b", "c")
@@ -179,8 +178,7 @@ class Store(RuleBasedStateMachine):
 def test_the_store_does_what_its_model_does(database_url: str) -> None:
     loop = asyncio.new_event_loop()
     try:
-        machine = type("StoreHere", (Store,), {"url": database_url, "loop": loop})
-        limits = settings(max_examples=examples(25), stateful_step_count=25, suppress_health_check=list(HealthCheck))
-        run_state_machine_as_test(machine, settings=limits)
+        here = type("StoreHere", (Store,), {"url": database_url, "loop": loop})
+        run_state_machine_as_test(here, settings=machine(25, 25))
     finally:
         loop.close()
