@@ -61,7 +61,7 @@ class History:
 
     async def check(self) -> None:
         """Every confirmed command took effect exactly once and in order; every event was published; reads agree."""
-        await eventually(self._all_processed, "every confirmed command processed", PATIENCE_S)
+        await eventually(self.are_all_processed, "every confirmed command processed", PATIENCE_S)
         async with await connect(self.settings.database_url) as conn:
             cursor = await conn.execute(
                 "select causation::text, id::text, stream, version, position from events order by position"
@@ -88,7 +88,8 @@ class History:
             assert row is not None  # a count
             return int(row[0])
 
-    async def _all_processed(self) -> bool:
+    async def are_all_processed(self) -> bool:
+        """Whether each command that was sent is in the inbox."""
         ids = [id for sent in self.sent.values() for id in sent]
         return await self.processed(ids) == len(ids)
 

@@ -48,7 +48,7 @@ async def test_the_model_can_do_what_the_engine_did_under_kills(
             await asyncio.wait_for(raw.replies.get(), 30)  # all before it are decided and published
             worker.terminate()
             assert await asyncio.wait_for(worker.wait(), 30) == 0
-    assert await history.processed() == len(history.sent["a"])
+    assert await history.are_all_processed()
     recording = Recording(
         queue=[*range(1, len(history.sent["a"]) + 1), 1],
         points=[each.point for each in trace.passed()],

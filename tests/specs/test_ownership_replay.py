@@ -42,12 +42,12 @@ async def test_the_model_can_do_what_a_zombie_and_its_heirs_did(settings: Settin
         zombie.send_signal(signal.SIGCONT)
         await trace.until_passed(A, "session_ended")
         await history.send("a", 1)
-        await _processed(history)
+        await eventually(history.are_all_processed, "all commands are processed")
         async with trace.worker(B):
             zombie.terminate()  # it hands over
             assert await asyncio.wait_for(zombie.wait(), 60) == 0
             await history.send("a", 1)
-            await _processed(history)
+            await eventually(history.are_all_processed, "all commands are processed")
             recording = await _recording(trace, history)
     assert {commit.process for commit in recording.commits} == {A, B}
     assert accepts(recording), recording
@@ -63,7 +63,7 @@ async def test_the_model_can_do_what_an_owner_frozen_as_it_hands_over_did(settin
     async with trace.worker(A, crash_at="epoch_begun") as first:
         await trace.killed(A, first)
     async with trace.worker(A, freeze_at="handing_over") as former:
-        await _processed(history)
+        await eventually(history.are_all_processed, "all commands are processed")
         former.terminate()
         await until_frozen(former)
         await history.send("a", 1)
@@ -72,7 +72,7 @@ async def test_the_model_can_do_what_an_owner_frozen_as_it_hands_over_did(settin
             former.send_signal(signal.SIGCONT)
             assert await asyncio.wait_for(former.wait(), 60) == 0
             await history.send("a", 1)
-            await _processed(history)
+            await eventually(history.are_all_processed, "all commands are processed")
             recording = await _recording(trace, history)
     assert {commit.process for commit in recording.commits} == {A, B}
     assert accepts(recording), recording
@@ -159,15 +159,6 @@ WOKEN = replace(
 )
 def test_the_model_can_not_do_what_would_be_wrong(wrong: Recording, is_accepted: bool) -> None:
     assert accepts(wrong) == is_accepted
-
-
-async def _processed(history: History) -> None:
-    """Wait until all commands are processed."""
-
-    async def are_all_processed() -> bool:
-        return await history.processed() == len(history.sent["a"])
-
-    await eventually(are_all_processed, "all commands are processed")
 
 
 async def _recording(trace: Trace, history: History) -> Recording:
