@@ -30,6 +30,9 @@ class Settings(BaseSettings):
 
     http_host: str = Field("127.0.0.1", description="address of the HTTP facade")
     http_port: int = Field(8088, ge=1, le=65535, description="port of the HTTP facade")
+    http_requests: int = Field(
+        1000, ge=1, description="HTTP requests that a process answers at a time, streams of events aside"
+    )
     probe_port: int | None = Field(
         None,
         ge=1,

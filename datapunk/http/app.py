@@ -12,9 +12,11 @@ from fastapi_offline import FastAPIOffline
 
 from datapunk.http import commands, events, problems, queries, schemas
 from datapunk.http.facade import SERVICE, Facade
-from datapunk.http.middleware import CORRELATION_HEADER, BodyLimited, Observed
+from datapunk.http.middleware import CORRELATION_HEADER, QUIET_ENDPOINTS, BodyLimited, Bounded, Observed
 from datapunk.http.openapi import openapi_document
 from datapunk.http.probes import probe_routes
+
+MOST_BODIES = 16  # of the largest size, held at a time
 
 DESCRIPTION = """Commands in, events out, tables to query.
 
@@ -43,6 +45,12 @@ def create_app(facade: Facade, *, origins: Sequence[str] = ()) -> FastAPI:
     problems.install(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimited, limit=facade.settings.max_message_bytes)
+    app.add_middleware(
+        Bounded,
+        requests=facade.settings.http_requests,
+        body_bytes=MOST_BODIES * facade.settings.max_message_bytes,
+        unless=QUIET_ENDPOINTS | {events.PATH},  # probes must get through, and streams have a bound of their own
+    )
     if origins:
         app.add_middleware(
             CORSMiddleware,

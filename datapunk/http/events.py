@@ -25,6 +25,7 @@ from datapunk.messages.shown import cloud_event
 from datapunk.store.events import RecordedEvent
 from datapunk.telemetry import logs, metrics
 
+PATH = "/v1/events"
 MOST_STREAMS = 500  # open at a time, a process
 STUCK_S = 30.0  # a client that takes nothing for so long is left
 RETRY_MS = 2000  # how long a browser waits before it reconnects
@@ -33,7 +34,7 @@ router = APIRouter()
 log = logs.get_logger(__name__)
 
 
-@router.get("/v1/events")
+@router.get(PATH)
 async def follow_events(request: Request, facade: TheFacade, pattern: str = "#", after: int | None = None) -> Response:
     """Follow events from now on, or from after the position in `Last-Event-ID` or `?after=`."""
     wanted = Pattern(pattern)

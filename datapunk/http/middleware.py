@@ -1,13 +1,14 @@
 """What happens around every request, as plain ASGI so that streams stay streams.
 
 Registered order, outermost first: `Observed` (trace, correlation id, metrics, access log, last resort for
-errors), `BodyLimited`.
+errors), `Bounded`, `BodyLimited`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from contextlib import suppress
 
 import uuid_utils
@@ -22,6 +23,7 @@ MAX_CORRELATION_ID = 200  # characters; a longer one is replaced
 QUIET_ENDPOINTS = frozenset({"/health/live", "/health/ready", "/health/startup", "/metrics"})
 DRAIN_FACTOR = 8  # times the limit: how much of a body that's too large is read and thrown away …
 DRAIN_S = 30.0  # … and for how long, so that the caller gets to read why instead of a broken connection
+STALLED_S = 30.0  # a caller who sends nothing of a body for so long is left
 
 log = logs.get_logger("datapunk.http.access")
 
@@ -94,6 +96,54 @@ class Observed:
             in_progress.dec()
 
 
+class Bounded:
+    """Refuses with 503 what comes on top of as many requests, or bodies, as a process bears at a time.
+
+    Args:
+        app: what to wrap.
+        requests: most at a time.
+        body_bytes: most of all their bodies together, as far as they have arrived.
+        unless: paths that aren't counted.
+    """
+
+    def __init__(self, app: ASGIApp, requests: int, body_bytes: int, unless: Collection[str] = ()) -> None:
+        self._app = app
+        self._most_requests, self._requests = requests, 0
+        self._most_bytes, self._bytes = body_bytes, 0
+        self._unless = frozenset(unless)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http" or scope["path"] in self._unless:
+            await self._app(scope, receive, send)
+            return
+        if self._requests >= self._most_requests:
+            problem = Problem(503, "overloaded", f"{self._most_requests} requests are under way here; try again")
+            metrics.ERRORS.labels("http", problem.code).inc()
+            await problem.response()(scope, receive, send)
+            return
+        held, is_whole = 0, False
+
+        async def receive_counted() -> Message:
+            nonlocal held, is_whole
+            message = await (receive() if is_whole else _unless_stalled(receive))
+            if message["type"] == "http.request":
+                size = len(message.get("body", b""))
+                held += size
+                self._bytes += size
+                is_whole = not message.get("more_body")
+                if self._bytes > self._most_bytes:
+                    raise Problem(503, "overloaded", "the bodies of other requests take all the room; try again")
+            return message
+
+        self._requests += 1
+        try:
+            await self._app(scope, receive_counted, send)
+        finally:
+            self._requests -= 1
+            self._bytes -= held
+
+
 class BodyLimited:
     """Refuses bodies over a limit with 413, whether or not their length was announced.
 
@@ -149,6 +199,15 @@ class BodyLimited:
                     drained += len(message.get("body", b""))
                     if message["type"] != "http.request" or not message.get("more_body"):
                         return
+
+
+async def _unless_stalled(receive: Receive) -> Message:
+    try:
+        async with asyncio.timeout(STALLED_S):
+            return await receive()
+    except TimeoutError:
+        detail = f"nothing of the body came for {STALLED_S:g} s"
+        raise Problem(408, "body_stalled", detail, headers={"Connection": "close"}) from None
 
 
 def _correlation_id(given: str | None) -> str:
