@@ -47,7 +47,7 @@ from datapunk.store.outbox import delete as delete_outbox
 from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
 
-LANES = 2
+LANES = 2  # more add transactions, and one process decides on one core anyway
 UNCONFIRMED_BATCHES = 4  # batches published and not yet confirmed; more only add latency
 SWEEP_S = 5.0  # how often confirmed outbox rows are cleared, and forgotten ones looked for, when idle
 MEASURE_S = 5.0  # between two looks at how full the queues are
