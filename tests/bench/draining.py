@@ -30,6 +30,8 @@ async def drain(
 ) -> float:
     """Seconds from the moment in which all workers may commit until the last command is committed.
 
+    By then the broker has delivered what workers may hold (`DATAPUNK_PREFETCH` a shard).
+
     Args:
         settings: an arena's.
         commands: how many are in the queues.

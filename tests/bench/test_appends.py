@@ -43,7 +43,7 @@ A_STREAM = 100  # events
 AT_ONCE = 5000  # streams filled in a transaction
 BATCH = Settings.model_fields["batch_commands"].default
 WARM_UP, BATCHES = 20, 100
-FILLED_A_SECOND = 10_000  # at least, of a machine that is worth measuring on
+FILLED_A_SECOND = 5_000  # at least, of a machine that is worth measuring on
 DATA, REPLY = b"d" * 60, b"r" * 80  # as long as those of `trips`
 # A key's first 32 bits ascend: rows come in the order of the index, which is quick, and are spread all over it.
 FILL_EVENTS = """
