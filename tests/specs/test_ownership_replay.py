@@ -25,8 +25,8 @@ BATCH = ("before_commit", "after_commit", "after_publish", "after_confirm", "bef
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """One shard, and one command a batch: how batches overlap is the model of delivery's."""
-    return settings.model_copy(update={"shards": 1, "prefetch": 1})
+    """One shard, one command a batch (how they overlap is for delivery), and patience with slow owners."""
+    return settings.model_copy(update={"shards": 1, "prefetch": 1, "member_timeout_s": 4.0})
 
 
 async def test_the_model_can_do_what_a_zombie_and_its_heirs_did(settings: Settings, tmp_path: Path) -> None:
