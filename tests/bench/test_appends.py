@@ -34,31 +34,15 @@ from datapunk.store.events import EventData, InboxEntry
 from datapunk.store.migrate import migrate
 from tests.bench.amounts import EVENTS, ROUNDS
 from tests.bench.arena import arena
+from tests.bench.growing import A_STREAM, DATA, REPLY, grow
 from tests.events import OWNER
 
 STEPS = (1_000_000, 2_000_000, 5_000_000, 10_000_000, 20_000_000, 50_000_000)
 SIZES = sorted({min(STEPS[0], EVENTS // 2), *(size for size in STEPS if size < EVENTS), EVENTS})
 IDS = {"ids in order": uuid7, "random ids": uuid4}
-A_STREAM = 100  # events
-AT_ONCE = 5000  # streams filled in a transaction
 BATCH = Settings.model_fields["batch_commands"].default
 WARM_UP, BATCHES = 20, 100
 FILLED_A_SECOND = 5_000  # at least, of a machine that is worth measuring on
-DATA, REPLY = b"d" * 60, b"r" * 80  # as long as those of `trips`
-# A key's first 32 bits ascend: rows come in the order of the index, which is quick, and are spread all over it.
-FILL_EVENTS = """
-insert into events (tenant, stream, version, type, id, schema, data, causation, metadata)
-select 'default', 'trips.aircraft/' || lpad(number::text, 9, '0'), version, 'trips.TripRecorded', gen_random_uuid(),
-    'fingerprint', %(data)s, gen_random_uuid(), '{"correlation-id": "01a20c80-fc86-710a-ac48-641f11932eb6"}'
-from generate_series(%(first)s::int, %(last)s::int) number, generate_series(1, %(a_stream)s::int) version
-"""
-FILL_INBOX = """
-insert into inbox (id, tenant, type, stream, body_hash, reply, first_version, last_version)
-select (lpad(to_hex(floor((number - 0.5) / %(count)s * 4294967296)::bigint), 8, '0')
-        || substr(gen_random_uuid()::text, 9))::uuid,
-    'default', 'trips.RecordTrip', 'trips.aircraft/000000001', '\\x00112233445566778899aabbccddeeff', %(reply)s, 1, 1
-from generate_series(1, %(count)s::int) number
-"""
 
 
 @pytest.mark.bench
@@ -90,7 +74,7 @@ async def _measure(url: str) -> dict[str, dict[int, tuple[float, float]]]:
     async with await connect(url, writer=True) as conn, await connect(url) as filling:
         appender, filled = Appender(conn), 0
         for size in SIZES:
-            await _grow(filling, filled // A_STREAM, size // A_STREAM)
+            await grow(filling, filled // A_STREAM, size // A_STREAM)
             filled = size
             for ids, new_id in IDS.items():
                 await filling.execute("checkpoint")
@@ -99,16 +83,6 @@ async def _measure(url: str) -> dict[str, dict[int, tuple[float, float]]]:
                 speed, log_bytes = (statistics.median(values) for values in zip(*rounds, strict=True))
                 rates[ids][size] = speed, log_bytes
     return rates
-
-
-async def _grow(conn: AsyncConnection[Any], streams: int, wanted: int) -> None:
-    """Fill the tables up to so many streams, and leave no work behind that would be done while appends are timed."""
-    for first in range(streams, wanted, AT_ONCE):
-        last = min(first + AT_ONCE, wanted)
-        await conn.execute(FILL_EVENTS, {"first": first + 1, "last": last, "a_stream": A_STREAM, "data": DATA})
-    # All at once: rows spread all over the index touch each of its pages once.
-    await conn.execute(FILL_INBOX, {"count": (wanted - streams) * A_STREAM, "reply": REPLY})
-    await conn.execute("vacuum (analyze) events, inbox")
 
 
 class Appender:
