@@ -65,6 +65,24 @@ class Generation:
         Raises:
             OwnershipLost: if somebody else moved this checkpoint, or switched to another generation.
         """
+        return await self._advance(conn, registry, limit, until=until, moves=True, at=at)
+
+    async def write_until(self, conn: AsyncConnection[Any], registry: Registry, until: int, limit: int) -> None:
+        """Apply what is left up to a position, and leave the checkpoint where it is: for tables soon thrown away."""
+        reached = self
+        while reached.position < until:
+            reached, _ = await reached._advance(conn, registry, limit, until=until, moves=False)
+
+    async def _advance(
+        self,
+        conn: AsyncConnection[Any],
+        registry: Registry,
+        limit: int,
+        *,
+        until: int | None,
+        moves: bool,
+        at: Hook = nowhere,
+    ) -> tuple[Generation, list[RecordedEvent]]:
         types = [event.message_type for event in self.projection.handlers]
         while True:
             events, reached = await read_all(conn, self.position, limit, types=types, until=until)
@@ -73,7 +91,8 @@ class Generation:
             at("before_checkpoint")
             try:
                 async with conn.transaction():
-                    await self.move(conn, reached)
+                    if moves:
+                        await self.move(conn, reached)
                     await self.write(conn, registry, events)
             except psycopg.DatabaseError:
                 if conn.closed or len(events) < 2:
@@ -111,15 +130,6 @@ class Generation:
             handler = self.projection.handlers[registry.class_of(type_)]  # pyright: ignore[reportArgumentType]
             await handler(self.projection, conn, [_recorded(event, registry) for event in run])
         await conn.execute("set local search_path to default")
-
-    async def write_until(self, conn: AsyncConnection[Any], registry: Registry, until: int, limit: int) -> None:
-        """Apply what is left up to a position, and leave the checkpoint where it is: for tables soon thrown away."""
-        types = [event.message_type for event in self.projection.handlers]
-        position = self.position
-        while position < until:
-            events, position = await read_all(conn, position, limit, types=types, until=until)
-            async with conn.transaction():
-                await self.write(conn, registry, events)
 
     async def begin_next(self, conn: AsyncConnection[Any]) -> Generation:
         """The generation after this one, empty, in a schema of its own."""

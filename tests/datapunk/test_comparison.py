@@ -18,6 +18,7 @@ from datapunk.store.append import append
 from datapunk.store.connection import connect
 from tests.accounts.balances import Balances
 from tests.accounts.events import Deposited
+from tests.datapunk.test_projector import Strained
 from tests.events import REGISTRY, deposits
 from tests.projecting import balances, projecting, set_paused
 
@@ -133,6 +134,14 @@ async def test_while_events_are_projected_both_sides_are_of_one_position(
         await writing
     assert [comparison.is_equal for comparison in comparisons] == [True] * 5
     assert comparisons[-1].position > comparisons[0].position >= 40
+
+
+async def test_what_is_too_much_for_one_transaction_is_replayed_in_several(
+    settings: Settings, connection: AsyncConnection[Any]
+) -> None:
+    await serve(connection, 9)
+    ample = settings.model_copy(update={"projection_batch": 10})
+    assert (await compare(Strained(), REGISTRY, ample)).is_equal
 
 
 async def test_an_interrupted_comparison_leaves_nothing_behind(
