@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -21,8 +21,10 @@ from datapunk.settings import Settings
 from datapunk.store.read import last_position
 from datapunk.store.statements import statement
 
-POOL = 16  # connections, a process and module: as many as the query server has under way
-LOOK_FIRST_S, LOOK_MOST_S = 0.002, 0.05  # pauses between looks at a checkpoint
+POOL = 16  # connections, a process and module: as many as the query server has under way, without those that wait
+LOOK_FIRST_S, LOOK_MOST_S = 0.002, 0.25  # pauses between looks at a checkpoint: who has waited for long may wait longer
+
+Waiting = Callable[[], AbstractContextManager[None]]
 
 
 class _TablesReplaced(Exception):  # an instruction: ask again
@@ -49,7 +51,9 @@ class Answerer:
     ) -> None:
         await self._pool.close()
 
-    async def answer(self, query: Query, *, tenant: str, after: int | None, timeout_s: float) -> Answer:
+    async def answer(
+        self, query: Query, *, tenant: str, after: int | None, timeout_s: float, waiting: Waiting = nullcontext
+    ) -> Answer:
         """Answer one query.
 
         Args:
@@ -57,6 +61,7 @@ class Answerer:
             tenant: who asks.
             after: a position that the answer must reflect: a client passes its command's, to read its own write.
             timeout_s: how long all of it may take.
+            waiting: entered while nothing is done but wait for `after`; what it raises is the answer.
 
         Raises:
             Rejected: by the handler.
@@ -71,7 +76,7 @@ class Answerer:
         pause, replans = LOOK_FIRST_S, 0
         while True:
             try:
-                return await self._try(handler, query, tenant, after, deadline)
+                return await self._try(handler, query, tenant, after, deadline, waiting)
             except _TablesReplaced:
                 continue
             except psycopg.errors.FeatureNotSupported:
@@ -91,31 +96,43 @@ class Answerer:
                 pause = min(pause * 2, LOOK_MOST_S)
 
     async def _try(
-        self, handler: QueryHandler, query: Query, tenant: str, after: int | None, deadline: float
+        self,
+        handler: QueryHandler,
+        query: Query,
+        tenant: str,
+        after: int | None,
+        deadline: float,
+        waiting: Waiting,
     ) -> Answer:
-        if after is not None:
-            await self._wait(handler.projections, after, deadline)
+        if after is not None and not await self._is_there(handler.projections, after, deadline):
+            with waiting():
+                await self._wait(handler.projections, after, deadline)
         async with self._connection(deadline) as conn, conn.transaction():
             return await self._answer(conn, handler, query, tenant, deadline)
 
+    async def _is_there(self, projections: Sequence[type[Projection]], position: int, deadline: float) -> bool:
+        """Whether projections have applied all events up to a position."""
+        async with self._connection(deadline) as conn:
+            if await _least_checkpoint(conn, projections) >= position:
+                return True
+            if (last := await last_position(conn)) < position:
+                raise PositionUnknown(
+                    f"there is no position {position} yet, the last one is {last}: pass the position of an outcome"
+                )
+        return False
+
     async def _wait(self, projections: Sequence[type[Projection]], position: int, deadline: float) -> None:
-        """Wait until projections have applied all events up to a position; others use the connection meanwhile."""
-        names = [projection.full_name() for projection in projections]
-        pause, is_known = LOOK_FIRST_S, False
-        while True:
-            async with self._connection(deadline) as conn:
-                reached = await _least_checkpoint(conn, names)
-                if reached >= position:
-                    return
-                if not is_known and (last := await last_position(conn)) < position:
-                    raise PositionUnknown(
-                        f"there is no position {position} yet, the last one is {last}: pass the position of an outcome"
-                    )
-            is_known = True
-            if monotonic() + pause > deadline:
-                raise ReplyTimeout(f"{', '.join(names)} reached position {reached} of {position} in time; try again")
+        """Wait until they have; others use the connection meanwhile."""
+        pause, reached = LOOK_FIRST_S, 0
+        while monotonic() + pause <= deadline:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LOOK_MOST_S)
+            async with self._connection(deadline) as conn:
+                reached = await _least_checkpoint(conn, projections)
+            if reached >= position:
+                return
+        names = ", ".join(projection.full_name() for projection in projections)
+        raise ReplyTimeout(f"{names} reached position {reached} of {position} in time; try again")
 
     def _connection(self, deadline: float) -> AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]:
         return self._pool.connection(timeout=max(0.0, deadline - monotonic()))
@@ -134,7 +151,8 @@ class Answerer:
         return answer
 
 
-async def _least_checkpoint(conn: psycopg.AsyncConnection[Any], projections: Sequence[str]) -> int:
-    cursor = await conn.execute(statement("least_checkpoint"), {"projections": projections})
+async def _least_checkpoint(conn: psycopg.AsyncConnection[Any], projections: Sequence[type[Projection]]) -> int:
+    names = [projection.full_name() for projection in projections]
+    cursor = await conn.execute(statement("least_checkpoint"), {"projections": names})
     row = await cursor.fetchone()
     return row[0] if row and row[0] is not None else 0

@@ -208,6 +208,12 @@ class MovedByBroker(BrokerError):
     code = "by_broker"
 
 
+class TooManyWaiting(BrokerError):
+    """So many queries wait for a position in this process that no more may: ask again, or without a position."""
+
+    code = "too_many_waiting"
+
+
 class ReplyTimeout(BrokerError):
     """No reply came in time. A command may still take effect: send it again with the same id to learn its outcome."""
 

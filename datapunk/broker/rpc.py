@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from datapunk.actor import Rejected
@@ -24,6 +25,7 @@ from datapunk.errors import (
     InvalidEnvelope,
     MessageError,
     OversizedMessage,
+    TooManyWaiting,
     UnknownMessageType,
 )
 from datapunk.messages.envelope import read_envelope
@@ -35,7 +37,8 @@ from datapunk.settings import Settings
 from datapunk.telemetry import metrics, traces
 from datapunk.telemetry.logs import get_logger
 
-CONCURRENT = 16  # queries under way a process and module
+CONCURRENT = 16  # queries under way a process and module, besides those that only wait for a position
+WAITING = 64  # queries that wait for a position
 CONSUMER = "queries"
 RETRY_S = 1.0  # pause before the broker is tried again
 
@@ -56,6 +59,25 @@ class Reply:
     is_failure: bool = False
 
 
+@dataclass(slots=True)
+class _Taken:
+    """A query that the broker counts as under way here until it's settled."""
+
+    delivery: Delivery
+    intake: Channel
+    is_settled: bool = False
+
+    def settle(self) -> None:
+        """Let the broker forget it, once; one that can't be read becomes a dead letter."""
+        if self.is_settled:
+            return
+        self.is_settled = True
+        if self.delivery.unreadable:
+            self.intake.nack(self.delivery.delivery_tag, requeue=False)
+        else:
+            self.intake.ack(self.delivery.delivery_tag)
+
+
 class QueryServer:
     """Serves one module's queries.
 
@@ -63,7 +85,8 @@ class QueryServer:
         module: whose.
         registry: encodes and decodes.
         settings: the broker, how long a query may take, how large a message may be.
-        answer: called as `answer(query, tenant=…, after=…, timeout_s=…)`.
+        answer: called as `answer(query, tenant=…, after=…, timeout_s=…, waiting=…)`; while it only waits, it's inside
+            `with waiting():`, which raises `TooManyWaiting`.
     """
 
     def __init__(self, module: Module, registry: Registry, settings: Settings, answer: Answering) -> None:
@@ -72,6 +95,7 @@ class QueryServer:
         self._settings = settings
         self._answer = answer
         self._direct = DirectReplies(settings.broker_url, f"{module.name}.queries")
+        self._waiting = 0
         self._types = {handler.query.message_type for handler in module.queries}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -117,7 +141,8 @@ class QueryServer:
             return
         clock = asyncio.get_running_loop().time
         began = clock()
-        reply = await self._reply(delivery)
+        taken = _Taken(delivery, intake)
+        reply = await self._reply(taken)
         properties = delivery.properties
         if properties.reply_to:
             replies.send(properties.reply_to, reply_to(properties, reply.type, reply.fingerprint), reply.body)
@@ -126,10 +151,7 @@ class QueryServer:
             queue = query_queue(self._module.name)
             bury(outlet, delivery, module=self._module.name, reason=reply.code, message=reply.message, queue=queue)
             await outlet.confirmed(outlet.flush())
-        if delivery.unreadable:
-            intake.nack(delivery.delivery_tag, requeue=False)
-        else:
-            intake.ack(delivery.delivery_tag)
+        taken.settle()
         service = f"{self._module.name}.queries"
         if reply.is_failure:
             metrics.ERRORS.labels(service=service, error_type=reply.code).inc()
@@ -139,15 +161,34 @@ class QueryServer:
             status=reply.code,
         ).observe(clock() - began)
 
-    async def _reply(self, delivery: Delivery) -> Reply:
+    @contextmanager
+    def _leave_its_place(self, taken: _Taken) -> Generator[None]:
+        """Let the broker send another query, while this one waits.
+
+        Raises:
+            TooManyWaiting: if it may not.
+        """
+        if self._waiting >= WAITING:
+            raise TooManyWaiting(
+                f"{WAITING} queries of {self._module.name} wait for a position here already; is a projection paused "
+                "or far behind? (`datapunk projections list`)"
+            )
+        self._waiting += 1
+        taken.settle()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    async def _reply(self, taken: _Taken) -> Reply:
         """Whatever comes of it, there's a reply."""
-        properties = delivery.properties
+        properties = taken.delivery.properties
         content_type = content_type_for(properties)
         try:
             with traces.span(
                 f"answer {properties.type}", traces.traceparent_of(properties.headers), kind=traces.SERVER
             ):
-                answer = await self._ask(delivery)
+                answer = await self._ask(taken)
             reply = self._encoded(answer, content_type)
             if len(reply.body) > self._settings.max_message_bytes:
                 raise OversizedMessage(
@@ -162,7 +203,8 @@ class QueryServer:
             return self._broken(properties, error, content_type)
         return reply
 
-    async def _ask(self, delivery: Delivery) -> Answer:
+    async def _ask(self, taken: _Taken) -> Answer:
+        delivery = taken.delivery
         properties = delivery.properties
         envelope = read_envelope(properties, needs_actor=False, default_tenant=self._settings.default_tenant)
         headers = properties.headers or {}
@@ -183,6 +225,7 @@ class QueryServer:
             tenant=envelope.tenant,
             after=after,
             timeout_s=most_s if timeout_ms is None else min(timeout_ms / 1000, most_s),
+            waiting=partial(self._leave_its_place, taken),
         )
 
     def _listed(self) -> str:

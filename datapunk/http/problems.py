@@ -43,6 +43,9 @@ STATUS_OF: dict[type[Exception], int] = {
     psycopg_pool.PoolTimeout: 503,
 }
 
+# By the code of what a query is answered with instead of an answer; else it's the query's fault.
+STATUS_OF_QUERY = {errors.ReplyTimeout.code: 504, errors.TooManyWaiting.code: 503}
+
 log = logs.get_logger(__name__)
 
 
@@ -86,8 +89,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, errors.QueryFailed):
-        status = 504 if error.error_code == errors.ReplyTimeout.code else 422
-        return Problem(status, error.error_code, str(error))
+        return Problem(STATUS_OF_QUERY.get(error.error_code, 422), error.error_code, str(error))
     for ancestor in type(error).__mro__:
         status = STATUS_OF.get(ancestor)
         if status is None:

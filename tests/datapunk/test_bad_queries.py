@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from psycopg import AsyncConnection
 
+from datapunk.broker.rpc import CONCURRENT
 from datapunk.messages.outcome import Status
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
@@ -129,3 +130,23 @@ async def test_a_position_that_is_not_reached_is_waited_for_as_long_as_the_asker
     await raw.publish("accounts.queries", QUERY, GOOD, headers={"after-position": position, "timeout-ms": 100})
     outcome = await raw.outcome(registry)
     assert (outcome.status, outcome.code) == (Status.Failed, "reply_timeout")
+
+
+async def test_those_that_wait_for_a_position_hold_up_no_other(
+    raw: RawClient, registry: Registry, connection: AsyncConnection[Any]
+) -> None:
+    await _is_served(raw, registry)
+    await set_paused(connection, True)
+    await raw.deposit("a", 1)
+    position = (await raw.outcome(registry)).position
+    waiting = {
+        await raw.publish("accounts.queries", QUERY, GOOD, headers={"after-position": position})
+        for _ in range(2 * CONCURRENT)
+    }
+    id = await raw.publish("accounts.queries", QUERY, GOOD)
+    first = await asyncio.wait_for(raw.replies.get(), PATIENCE_S)
+    assert (first.correlation_id, first.body) == (id, b'{"cents":1,"deposits":1}')
+    await set_paused(connection, False)
+    replies = [await asyncio.wait_for(raw.replies.get(), PATIENCE_S) for _ in waiting]
+    assert {message.correlation_id for message in replies} == waiting
+    assert {message.body for message in replies} == {b'{"cents":2,"deposits":2}'}

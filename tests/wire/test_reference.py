@@ -117,7 +117,7 @@ def _is_of_a_message(each: object) -> bool:
     "code",
     [
         *sorted({each.code for each in vars(errors).values() if _is_of_a_message(each)}),
-        *("unroutable", "reply_timeout", "query_failed", "reply_unroutable"),
+        *("unroutable", "reply_timeout", "too_many_waiting", "query_failed", "reply_unroutable"),
     ],
 )
 def test_all_codes_are_named(code: str) -> None:

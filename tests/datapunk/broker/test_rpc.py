@@ -11,7 +11,8 @@ import aio_pika
 import pytest
 
 from datapunk.actor import Rejected
-from datapunk.broker.rpc import CONCURRENT, QueryServer
+from datapunk.answering import Waiting
+from datapunk.broker.rpc import CONCURRENT, WAITING, QueryServer
 from datapunk.broker.topology import apply
 from datapunk.messages.codec import AVRO_BINARY
 from datapunk.messages.outcome import Outcome, Status
@@ -34,11 +35,14 @@ class Handler:
         self.under_way = self.most_under_way = self.answered = 0
         self.asked: list[dict[str, Any]] = []
 
-    async def __call__(self, query: GetBalance, **how: Any) -> Any:
+    async def __call__(self, query: GetBalance, *, waiting: Waiting, **how: Any) -> Any:
         self.asked.append(how)
         self.under_way += 1
         self.most_under_way = max(self.under_way, self.most_under_way)
         try:
+            if query.account == "waiting":
+                with waiting():
+                    await self.go.wait()
             return await self._answer(query)
         finally:
             self.under_way -= 1
@@ -126,6 +130,25 @@ async def test_no_more_queries_are_under_way_than_the_bound(server: Server, raw:
     for _ in range(CONCURRENT + 5):
         await reply(raw)
     assert server.handler.most_under_way == CONCURRENT
+
+
+async def test_those_that_wait_for_a_position_take_no_place_until_they_are_too_many(
+    server: Server, raw: RawClient
+) -> None:
+    for _ in range(WAITING):
+        await ask(raw, "waiting")
+    await eventually(lambda: _is(server.handler.under_way == WAITING), "all waiting")
+    id = await ask(raw, "waiting")
+    message = await asyncio.wait_for(raw.replies.get(), PATIENCE_S)
+    assert message.correlation_id == id
+    assert b'"code":"too_many_waiting"' in message.body
+    await ask(raw, "a")
+    assert await reply(raw) == Balance(cents=1, deposits=1)
+    server.handler.go.set()
+    for _ in range(WAITING):
+        assert await reply(raw) == Balance(cents=1, deposits=1)
+    await ask(raw, "waiting")
+    assert await reply(raw) == Balance(cents=1, deposits=1)
 
 
 async def _is(value: bool) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from datapunk.errors import QueryFailed
+from datapunk.http.problems import problem_of
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
 from datapunk.worker import prepare
@@ -78,6 +80,11 @@ async def test_a_query_that_nobody_answers_is_a_504(settings: Settings) -> None:
     async with serving([accounts], settings) as http:
         answer = await http.get(QUERY, params={"account": "a", "timeout": 0.2})
         assert (answer.status_code, answer.json()["code"]) == (504, "reply_timeout")
+
+
+def test_a_query_that_may_not_wait_is_a_503_to_be_tried_again() -> None:
+    response = problem_of(QueryFailed("64 wait already", code="too_many_waiting")).response()
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "2")
 
 
 async def test_a_misspelt_parameter_is_told_what_was_perhaps_meant(http: httpx.AsyncClient) -> None:
