@@ -19,15 +19,19 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import aio_pika
 import psycopg
 
+from datapunk.broker.channel import Channel
+from datapunk.broker.link import Link
+from datapunk.broker.properties import Properties
 from datapunk.ending import end
+from datapunk.errors import BrokerError
 from datapunk.settings import Settings
 from datapunk.telemetry import logs, metrics
 
 INTERVAL_S = 5.0  # between two checks of a dependency
 TIMEOUT_S = 3.0  # for an answer
+NO_QUEUE = "datapunk.health"  # nobody declares it
 FAILURES_TO_FLIP = 3  # in a row, until a dependency counts as away
 STALLED_S = 15.0  # a loop that didn't turn for so long is dead: thrice the interval of checks
 
@@ -223,33 +227,44 @@ class DatabaseCheck:
 
 
 class BrokerCheck:
-    """Asks RabbitMQ for an exchange that always exists, over a connection of its own that it keeps."""
+    """Has RabbitMQ take a message, which goes nowhere, over a connection of its own that it keeps."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.broker_url
-        self._connection: aio_pika.abc.AbstractConnection | None = None
-        self._channel: aio_pika.abc.AbstractChannel | None = None
+        self._link: Link | None = None
+        self._channel: Channel | None = None
 
     async def ask(self) -> None:
-        """Declare `amq.direct` passively.
+        """Publish to a queue that isn't there: only publishers are told when the broker takes nothing.
 
         Raises:
-            aio_pika.exceptions.AMQPError: if the broker refuses.
-            ConnectionError: if it can't be reached.
+            BrokerError: if the broker refuses, can't be reached, or takes nothing because its memory or disk is short.
         """
         try:
-            if self._channel is None or self._channel.is_closed:
-                await self.close()
-                self._connection = await aio_pika.connect(self._url, client_properties={"connection_name": "health"})
-                self._channel = await self._connection.channel()
-            await self._channel.get_exchange("amq.direct", ensure=True)
+            if self._link is None or self._channel is None:
+                self._link = await Link.open(self._url, name="health")
+                self._channel = await self._link.channel(confirms=True)
+            link, channel = self._link, self._channel
+            if not link.blocked.is_set():
+                channel.publish("", NO_QUEUE, Properties(), b"")
+                tasks = {
+                    asyncio.create_task(channel.confirmed(channel.flush())),
+                    asyncio.create_task(link.blocked.wait()),
+                }
+                try:
+                    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
+                finally:
+                    await end(tasks)
         except BaseException:
             await self.close()
             raise
+        if link.blocked.is_set():  # the connection stays, to be told when that's over
+            raise BrokerError("the broker takes no messages: its memory or its disk is short")
 
     async def close(self) -> None:
         """Close the connection."""
-        connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None:
-            with suppress(Exception):
-                await connection.close()
+        link, self._link, self._channel = self._link, None, None
+        if link is not None:
+            await link.close()

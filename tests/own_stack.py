@@ -21,6 +21,8 @@ from datapunk.stack.logs import last_lines, log_path
 from datapunk.stack.native import NativeLauncher
 from datapunk.stack.plan import plan_on_free_ports
 from datapunk.stack.processes import marked
+from datapunk.stack.programs import find_program
+from datapunk.stack.rabbitmq import SCRIPT_FOLDERS
 from datapunk.stack.record import PartState, PartStatus, StackRecord, load_record
 from datapunk.testing.servers import data_folder
 
@@ -81,6 +83,14 @@ class Place:
             return part.restarts > restarts and part.state is PartState.READY
 
         wait_until(is_back)
+
+    def rabbitmqctl(self, *arguments: str) -> None:
+        """Tell the broker something, as its operators do."""
+        server = self.part("rabbitmq").processes[-1].process()
+        assert server is not None
+        program = find_program("rabbitmqctl", also_in=SCRIPT_FOLDERS)
+        assert program is not None
+        subprocess.run([program, *arguments], env=server.environ(), check=True, capture_output=True, timeout=WITHIN_S)
 
     def supervisor(self) -> psutil.Process:
         record = load_record(self.directory)

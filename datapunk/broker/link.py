@@ -63,14 +63,14 @@ class Link(asyncio.Protocol):
 
     Attributes:
         frame_max: largest frame, in bytes, that both sides agreed on.
-        is_blocked: whether the broker has stopped reading from publishers, because memory or disk is short; it
-            says so in the log. Whoever waits for confirms waits until it goes on.
+        blocked: set while the broker reads nothing from publishers, because memory or disk is short; the log says
+            so, too. It's told only to who publishes. Whoever waits for confirms waits until it goes on.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.frame_max = FRAME_MAX
-        self.is_blocked = False
+        self.blocked = asyncio.Event()
         loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[BrokerError] = loop.create_future()
         self._transport: asyncio.Transport | None = None
@@ -272,10 +272,10 @@ class Link(asyncio.Protocol):
         elif isinstance(method, amqp.Connection.CloseOk):
             self._end(ConnectionLost(f"{self.name}: closed"))
         elif isinstance(method, amqp.Connection.Blocked):
-            self.is_blocked = True
+            self.blocked.set()
             log.warning("publishers_blocked", connection=self.name, detail=method.reason)
         elif isinstance(method, amqp.Connection.Unblocked):
-            self.is_blocked = False
+            self.blocked.clear()
             log.info("publishers_unblocked", connection=self.name)
         else:
             self._handshake.put_nowait(method)

@@ -103,6 +103,6 @@ async def test_a_broker_that_does_not_answer_a_method_is_given_up(monkeypatch: p
 async def test_a_broker_that_blocks_publishers_is_known_until_it_goes_on() -> None:
     link = Link("test")
     link.data_received(frame.marshal(amqp.Connection.Blocked(reason="low on memory"), 0))
-    assert link.is_blocked
+    assert link.blocked.is_set()
     link.data_received(frame.marshal(amqp.Connection.Unblocked(), 0))
-    assert not link.is_blocked
+    assert not link.blocked.is_set()
