@@ -3,7 +3,7 @@
 #
 #   ops/install.sh                 to run Datapunk
 #   ops/install.sh --with-checks   and what `make test` checks with: promtool, a compose parser, Spin, Toxiproxy,
-#                                  Node.js, Java and Maven (Go must be there)
+#                                  libfaketime, Node.js, Java and Maven (Go must be there)
 #   ops/install.sh --with-docs     and what `make docs` builds the documentation with
 #
 # Servers come from Debian's or Ubuntu's packages (or Homebrew's); none of them is started by the system: `datapunk
@@ -72,6 +72,7 @@ have_temporal() { have temporal || [[ -x $(go_bin)/temporal ]]; }
 missing_checks() { # packages
     have promtool || echo prometheus
     have spin || echo spin
+    have faketime || echo faketime
     have gcc || echo gcc libc6-dev
     { have node && have npm; } || echo nodejs npm
     javac -version >/dev/null 2>&1 || echo default-jdk-headless
