@@ -10,21 +10,8 @@ from tests.accounts.module import accounts
 from tests.chaos.history import History
 from tests.chaos.load import under_load
 from tests.chaos.owners import owned_by
-from tests.chaos.toxiproxy import Line, Toxic, Toxiproxy
+from tests.chaos.toxiproxy import CUTS, SILENCE, SLOWNESS, Line, Toxiproxy
 from tests.working import worker_process
-
-CUTS = {
-    # Odd numbers of bytes, so that what is cut is a frame, a message or a row.
-    "in what the worker says": Toxic("limit_data", {"bytes": 20_011}, ("upstream",)),
-    "in what the server says": Toxic("limit_data", {"bytes": 20_011}, ("downstream",)),
-    "with a reset": Toxic("reset_peer", {"timeout": 50}, ("downstream",)),
-}
-SLOWNESS = (
-    Toxic("latency", {"latency": 20, "jitter": 20}),
-    Toxic("slicer", {"average_size": 500, "size_variation": 250, "delay": 10}),
-    Toxic("bandwidth", {"rate": 500}),
-)
-SILENCE = (Toxic("timeout", {"timeout": 0}),)  # it never ends: nothing arrives, and nobody says so
 
 
 @pytest.fixture(params=["broker_url", "database_url"])
@@ -60,7 +47,7 @@ async def test_a_connection_cut_in_the_middle_of_a_frame_loses_and_doubles_nothi
     async with worker_process(far) as worker:
         async with under_load(history) as load:
             await load.progress()
-            for toxic in CUTS.values():
+            for toxic in CUTS:
                 await line.cut(toxic)
                 await load.progress()
         await history.check()

@@ -38,6 +38,20 @@ class Toxic:
     streams: tuple[str, ...] = ("upstream", "downstream")
 
 
+CUTS = (
+    # Odd numbers of bytes, so that what is cut is a frame, a message or a row.
+    Toxic("limit_data", {"bytes": 20_011}, ("upstream",)),
+    Toxic("limit_data", {"bytes": 20_011}, ("downstream",)),
+    Toxic("reset_peer", {"timeout": 50}, ("downstream",)),
+)
+SLOWNESS = (
+    Toxic("latency", {"latency": 20, "jitter": 20}),
+    Toxic("slicer", {"average_size": 500, "size_variation": 250, "delay": 10}),
+    Toxic("bandwidth", {"rate": 500}),
+)
+SILENCE = (Toxic("timeout", {"timeout": 0}),)  # it never ends: nothing arrives, and nobody says so
+
+
 class Toxiproxy:
     """Made by `running_toxiproxy`."""
 
