@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -172,7 +172,7 @@ class ShardEngine:
             try:
                 done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if done == {stopping}:
-                    tasks.add(giving := asyncio.create_task(self._give_back(session, set(self._owned))))
+                    tasks.add(giving := asyncio.create_task(self._give_everything_back(session)))
                     done, _ = await asyncio.wait(tasks, timeout=GRACE_S, return_when=asyncio.FIRST_COMPLETED)
                     if not done:  # what wasn't acknowledged is delivered again, to whoever comes next
                         log.warning("stopped_in_the_middle", module=self._module.name, waited_s=GRACE_S)
@@ -246,8 +246,15 @@ class ShardEngine:
         async for change in self._membership.changes():
             if change.lost:
                 raise OwnershipLost(f"{self._module.name}: {change.reason}")
-            await self._give_back(session, {int(item) for item in change.release} & self._owned)
-            await self._take_over(session, {int(item) for item in change.gained} - self._owned)
+            async with session.changing:
+                await self._give_back(session, {int(item) for item in change.release} & self._owned)
+                if not session.is_stopping:
+                    await self._take_over(session, {int(item) for item in change.gained} - self._owned)
+
+    async def _give_everything_back(self, session: _Session) -> None:
+        session.is_stopping = True
+        async with session.changing:  # a shard may be on its way to us, or to others
+            await self._give_back(session, set(self._owned))
 
     async def _take_over(self, session: _Session, shards: set[int]) -> None:
         if not shards:
@@ -329,6 +336,8 @@ class _Session:
     side: AsyncConnection[Any]
     waiting: asyncio.Queue[Published]
     under_way: int = 0  # batches that aren't acknowledged yet
+    is_stopping: bool = False
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while shards come or go
 
     def emptiest_lane(self) -> Lane:
         """That with the fewest shards, for the next one."""

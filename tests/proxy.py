@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
+from datapunk.stack.ports import free_ports
+
 
 class Proxy:
     """Made by `proxy_to`."""
@@ -15,7 +17,7 @@ class Proxy:
         self._target = urlsplit(url)
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self._port = 0
+        (self._port,) = free_ports(1)  # so that none takes it while this is disconnected
         self._open = asyncio.Event()
         self._open.set()
 
@@ -28,7 +30,6 @@ class Proxy:
     async def connect(self) -> None:
         """Let connections through."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
 
     async def disconnect(self) -> None:
         """End all connections, and refuse new ones."""
