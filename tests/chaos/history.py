@@ -97,10 +97,12 @@ class History:
         """At least once each; what is seen for the first time comes in order for each actor; nothing is made up."""
         missing, seen = set(stored), dict[str, int]()
         async with _channel(self.settings) as channel:
+            await channel.set_qos(prefetch_count=1000)  # there may be millions
             queue = await channel.get_queue(EVENTS, ensure=False)
-            async with asyncio.timeout(PATIENCE_S), queue.iterator(no_ack=True) as messages:
+            async with queue.iterator(timeout=PATIENCE_S) as messages:
                 while missing:
                     message = await anext(messages)
+                    await message.ack()
                     id = message.message_id or ""
                     account, version = stored[id]
                     assert message.headers["version"] == version
