@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from datapunk.broker.topology import command_queue
 from datapunk.client import Client, Sending
 from datapunk.errors import ConnectionLost, QueryFailed, ReplyTimeout
 from datapunk.messages.outcome import Outcome, Status
@@ -62,8 +63,15 @@ async def test_a_command_whose_reply_was_lost_is_answered_when_it_is_sent_again(
 ) -> None:
     await prepare([accounts], settings)
     id = uuid4()
-    async with Client(settings, REGISTRY) as client:
+    async with Client(settings, REGISTRY) as client, raw_client(settings) as raw:
         waiting = asyncio.ensure_future(client.send(Deposit(cents=1), "a", message_id=id, timeout_s=8))
+
+        async def is_queued() -> bool:
+            names = [command_queue("accounts", shard) for shard in range(settings.shards)]
+            queues = [await raw.channel.declare_queue(name, passive=True) for name in names]
+            return any(queue.declaration_result.message_count for queue in queues)
+
+        await eventually(is_queued, "the command in its shard")
         await management.kill_connection("client")  # and with it the queue for the reply
         async with working([accounts], settings):
             with pytest.raises(ReplyTimeout, match=f"no reply to command {id} in 8 s"):

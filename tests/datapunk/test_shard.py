@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from datapunk.client import Client
@@ -197,7 +198,7 @@ async def test_an_event_stored_with_too_long_a_correlation_id_is_published_with_
 ) -> None:
     await prepare([accounts], settings)
     batch = deposits(1)
-    event = replace(batch.events[0], metadata={"correlation_id": stored})
+    event = msgspec.structs.replace(batch.events[0], metadata={"correlation_id": stored})
     async with raw_client(settings) as raw, await connect(settings.database_url) as conn:
         published = await raw.follow("accounts")
         await append(conn, replace(batch, module="accounts", events=[event]))
