@@ -7,6 +7,7 @@ to be root, or `kernel.yama.ptrace_scope = 0`.
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ COMMANDS = 100_000
 PY_SPY = Path(sys.executable).with_name("py-spy")
 SAMPLES_A_SECOND = 200
 ENDS_WITHIN_S = 60
+TITLE = "A worker that empties full queues"
 
 
 def draw(picture: Path, commands: int) -> None:
@@ -33,6 +35,8 @@ def draw(picture: Path, commands: int) -> None:
         took_s = asyncio.run(drain(settings, commands, onlooker=attach))
         for spy in spies:
             spy.wait(ENDS_WITHIN_S)  # ends with the worker
+    # The title that py-spy gives it is its own command line.
+    picture.write_text(re.sub(r"[^>]*py-spy record[^<]*", TITLE, picture.read_text()))
     print(f"{commands:,} commands in {took_s:.1f} s, watched by py-spy: {picture}")
 
 
