@@ -144,7 +144,7 @@ class Announcer:
 
     def _reply(self, replies: Replies, envelope: Envelope, outcome: Outcome) -> None:
         assert envelope.reply_to is not None  # the callers looked
-        content_type = AVRO_BINARY if envelope.content_type == AVRO_BINARY else AVRO_JSON
+        content_type = content_type_for(envelope.content_type)
         replies.send(
             envelope.reply_to,
             reply_properties(envelope, outcome, content_type, self._outcome_fingerprint),
@@ -160,7 +160,7 @@ class Announcer:
         replies.send(
             properties.reply_to,
             reply_to(properties, Outcome.message_type, self._outcome_fingerprint),
-            self._registry.encode(outcome, content_type_for(properties)),
+            self._registry.encode(outcome, content_type_for(properties.content_type)),
         )
 
     def _bury(self, channel: Channel, refused: Refused) -> None:

@@ -65,9 +65,9 @@ def failed(code: str, message: str, id: UUID | None = None) -> Outcome:
     return Outcome(status=Status.Failed, code=code, message=text, command_id=id)
 
 
-def content_type_for(properties: Properties) -> str:
+def content_type_for(asked: str | None) -> str:
     """A reply is in the encoding of what it answers, and in Avro JSON if that's none of ours."""
-    return AVRO_BINARY if properties.content_type == AVRO_BINARY else AVRO_JSON
+    return AVRO_BINARY if asked == AVRO_BINARY else AVRO_JSON
 
 
 def reply_to(properties: Properties, type: str, fingerprint: str) -> Properties:
@@ -79,7 +79,7 @@ def reply_to(properties: Properties, type: str, fingerprint: str) -> Properties:
         fingerprint: of the reply's schema.
     """
     return Properties(
-        content_type=content_type_for(properties),
+        content_type=content_type_for(properties.content_type),
         headers={"schema": fingerprint},
         correlation_id=properties.correlation_id or properties.message_id,
         type=type,

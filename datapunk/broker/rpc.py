@@ -183,7 +183,7 @@ class QueryServer:
     async def _reply(self, taken: _Taken) -> Reply:
         """Whatever comes of it, there's a reply."""
         properties = taken.delivery.properties
-        content_type = content_type_for(properties)
+        content_type = content_type_for(properties.content_type)
         try:
             with traces.span(
                 f"answer {properties.type}", traces.traceparent_of(properties.headers), kind=traces.SERVER

@@ -93,7 +93,7 @@ class UnroutableConsumer:
             replies.send(
                 properties.reply_to,
                 reply_to(properties, Outcome.message_type, self._registry.fingerprint(Outcome)),
-                self._registry.encode(failed(code, message), content_type_for(properties)),
+                self._registry.encode(failed(code, message), content_type_for(properties.content_type)),
             )
         bury(outlet, delivery, module=module, reason=code, message=message, queue=UNROUTABLE_QUEUE, mandatory=True)
 

@@ -92,7 +92,7 @@ async def append(conn: AsyncConnection[Any], batch: AppendBatch) -> AppendResult
     if cursor is None:
         return AppendResult()
     rows = await cursor.fetchall()  # one; its arrays are null if nothing was written
-    result = AppendResult(*((rows[0][0], rows[0][2], rows[0][1]) if rows[0][0] else ()))
+    result = AppendResult(*rows[0]) if rows[0][0] else AppendResult()
     if len(result.positions) != len(batch.events):
         raise StoreError(
             f"{len(result.positions)} of {len(batch.events)} events were written; the batch names a version twice"

@@ -16,4 +16,4 @@ boxed as (
     group by input.shard
     returning id
 )
-select array_agg(position order by position), min(at), (select array_agg(id) from boxed) from appended
+select array_agg(position order by position), (select array_agg(id) from boxed), min(at) from appended
