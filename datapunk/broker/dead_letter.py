@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from uuid_utils.compat import uuid7
+
 from datapunk.broker.channel import Channel
 from datapunk.broker.deliveries import Delivery
 from datapunk.broker.properties import PERSISTENT, Properties
@@ -19,6 +21,7 @@ DEAD = "datapunk.dead"  # exchange: dead letters, routing key <module>.<reason>
 MAX_TRACE = 8_192  # characters: headers must fit into one frame
 MAX_MESSAGE = 2_000  # characters
 FALLBACK_MODULE = "datapunk"
+ID, ATTEMPT = "dead-id", "dead-attempt"  # headers: which dead letter it is, and which time it's tried again
 MAX_MODULE = 60  # characters
 
 log = get_logger(__name__)
@@ -100,6 +103,7 @@ def dead_letter(
     original: Mapping[str, Any] = properties.headers or {}
     headers: dict[str, Any] = {
         **original,
+        ID: dead_id(original),
         "dead-reason": reason,
         "dead-message": encodable(message[:MAX_MESSAGE]),
         "dead-at": datetime.now(UTC).isoformat(),
@@ -125,6 +129,15 @@ def dead_letter(
         type=properties.type,
         app_id=properties.app_id,
     )
+
+
+def dead_id(headers: Mapping[str, Any]) -> str:
+    """A dead letter's own id: the one it had before, if it's one that was tried again and failed again.
+
+    A copy that somebody else put back into a queue, headers and all, is a letter of its own.
+    """
+    known = headers.get(ID)
+    return known if isinstance(known, str) and ATTEMPT in headers else str(uuid7())
 
 
 def encodable(text: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from uuid import UUID
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datapunk.broker.channel import Channel
-from datapunk.broker.dead_letter import bury, dead_key, dead_letter
+from datapunk.broker.dead_letter import ATTEMPT, ID, bury, dead_key, dead_letter
 from datapunk.broker.deliveries import Delivery
 from datapunk.broker.frames import publish_frames
 from datapunk.broker.link import FRAME_MAX, MOST_PROPERTIES, Link
@@ -109,3 +110,19 @@ def test_a_decimal_is_the_same_when_it_is_read_again() -> None:
     for raw in (b"\x00\x00\x00\x00\x05", b"\xff\x80\x00\x00\x00", b"\x1e\x00\x00\x00\x0f"):
         read = decode_properties(b"\x20\x00" + struct.pack(">I", 8) + b"\x01aD" + raw)
         assert decode_properties(encode_properties(read)) == read
+
+
+def test_a_dead_letter_has_an_id_of_its_own() -> None:
+    first, second = (dead_letter(Properties(message_id="same"), reason="poison", message="") for _ in range(2))
+    ids = {str((properties.headers or {})[ID]) for properties in (first, second)}
+    assert len({UUID(id) for id in ids}) == 2
+
+
+def test_one_that_was_tried_again_keeps_its_id() -> None:
+    again = dead_letter(Properties(headers={ID: "before", ATTEMPT: 1}), reason="poison", message="")
+    assert (again.headers or {})[ID] == "before"
+
+
+def test_a_copy_of_a_dead_letter_that_somebody_else_put_back_is_one_of_its_own() -> None:
+    copy = dead_letter(Properties(headers={ID: "before"}), reason="poison", message="")
+    assert (copy.headers or {})[ID] != "before"
