@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from datapunk.actor import Actor
 from datapunk.errors import ConfigurationError
 from datapunk.messages.message import Command
 
 if TYPE_CHECKING:
+    from datapunk.hook import Hook
+    from datapunk.messages.registry import Registry
     from datapunk.projection import Projection, QueryHandler
+    from datapunk.settings import Settings
 
 ENTRY_POINT_GROUP = "datapunk.modules"
+
+
+class Service(Protocol):
+    """What a module does besides deciding, projecting and answering, for as long as a worker runs."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop. It's called again, after a pause, if it raises."""
+        ...
+
+
+MakeService = Callable[["Settings", "Registry", "Hook"], Service]
 
 
 @dataclass(frozen=True)
@@ -28,6 +43,7 @@ class Module:
         actors: its actor classes.
         projections: its projection classes.
         queries: its query handlers (functions marked with `@answers`).
+        services: what else runs in each of its workers, by name; several processes may run the same one.
         description: one line for `--help`, docs and the console.
     """
 
@@ -36,6 +52,7 @@ class Module:
     actors: Sequence[type[Actor]] = ()
     projections: Sequence[type[Projection]] = ()
     queries: Sequence[QueryHandler] = ()
+    services: Mapping[str, MakeService] = field(default_factory=dict[str, MakeService])
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 

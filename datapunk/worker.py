@@ -100,6 +100,9 @@ class Worker:
                 await stack.enter_async_context(answerer)
                 server = QueryServer(module, registry, self._settings, answerer.answer)
                 group.create_task(contained(f"{module.name}.queries", server.run, stop))
+                for name, make in module.services.items():
+                    service = make(self._settings, registry, self._at)
+                    group.create_task(contained(f"{module.name}.{name}", service.run, stop))
             log.info("worker_started", modules=[module.name for module in self._modules])
             await stop.wait()
 
