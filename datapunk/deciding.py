@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import time_ns
-from uuid import UUID
 
 import msgspec
 from uuid_utils.compat import uuid7
@@ -20,7 +19,7 @@ from datapunk.messages.envelope import iso
 from datapunk.messages.message import Event
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
-from datapunk.store.events import EventData, InboxEntry
+from datapunk.store.events import CommandKey, EventData, InboxEntry
 from datapunk.telemetry import traces
 
 # In JSON an event may be six times as long (bytes become \u00xx), and brokers take 128 MiB in one message: a larger
@@ -72,31 +71,32 @@ class Decider:
         self._registry = registry
 
     def decide(
-        self, commands: Sequence[Incoming], known: Mapping[UUID, Known], actors: Mapping[Address, Actor]
+        self, commands: Sequence[Incoming], known: Mapping[CommandKey, Known], actors: Mapping[Address, Actor]
     ) -> Decided:
         """Decide commands in order, each on the state that those before it left.
 
         Args:
             commands: the batch.
-            known: those processed earlier, by id.
+            known: those processed earlier, by tenant and id.
             actors: the actors addressed, loaded; their state and version move on.
 
         Raises:
             Spoiled: if an actor couldn't apply its own event; its state, and so `actors`, are to be thrown away.
         """
         decided = Decided()
-        in_batch: dict[UUID, tuple[Incoming, Reply | None]] = {}
+        in_batch: dict[CommandKey, tuple[Incoming, Reply | None]] = {}
         for incoming in commands:
-            before = known.get(incoming.id)
+            key = incoming.key
+            before = known.get(key)
             if before is not None:
                 self._repeat(incoming, before.digest, Reply(incoming, before.outcome), decided)
                 continue
-            twin = in_batch.get(incoming.id)
+            twin = in_batch.get(key)
             if twin is not None and twin[1] is not None:
                 first, reply = twin[0], twin[1]
                 self._repeat(incoming, first.digest, Reply(incoming, reply.outcome, reply.last_event), decided)
                 continue
-            in_batch[incoming.id] = (incoming, self._decide_one(incoming, actors[incoming.address], decided))
+            in_batch[key] = (incoming, self._decide_one(incoming, actors[incoming.address], decided))
         return decided
 
     def _repeat(self, incoming: Incoming, digest: bytes, reply: Reply, decided: Decided) -> None:

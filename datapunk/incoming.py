@@ -17,6 +17,7 @@ from datapunk.messages.message import Command
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.settings import Settings
+from datapunk.store.events import CommandKey
 from datapunk.telemetry import traces
 
 Address = tuple[str, str]  # tenant, stream
@@ -40,6 +41,11 @@ class Incoming(msgspec.Struct):
     digest: bytes
     received_at: datetime
     traceparent: str | None = None
+
+    @property
+    def key(self) -> CommandKey:
+        """By which a retry is found."""
+        return self.address[0], self.id
 
 
 class Refused(msgspec.Struct):

@@ -159,10 +159,10 @@ class Settler:
         conn = await self._connected()
         start = perf_counter()
         known = {
-            entry.id: Known(entry.body_hash, self._outcome(entry.reply, entry.position))
-            for entry in await lookup_many(conn, [incoming.id for incoming in commands])
+            (entry.tenant, entry.id): Known(entry.body_hash, self._outcome(entry.reply, entry.position))
+            for entry in await lookup_many(conn, list({incoming.key for incoming in commands}))
         }
-        actors = await self._cache.take(conn, [incoming for incoming in commands if incoming.id not in known])
+        actors = await self._cache.take(conn, [incoming for incoming in commands if incoming.key not in known])
         loaded = perf_counter()
         before = {address: actor.version for address, actor in actors.items()}
         decided = self._decider.decide(commands, known, actors)

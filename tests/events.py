@@ -19,10 +19,17 @@ def event(stream: str, version: int, *, type: str = "test.Happened", data: bytes
     return EventData(tenant, stream, version, type, uuid4(), "fingerprint", data, uuid4(), {"k": "v"})
 
 
-def entry(id: UUID, *, stream: str = "s", versions: tuple[int, int] | None = None, reply: bytes = b"ok") -> InboxEntry:
+def entry(
+    id: UUID,
+    *,
+    stream: str = "s",
+    versions: tuple[int, int] | None = None,
+    reply: bytes = b"ok",
+    tenant: str = "t",
+) -> InboxEntry:
     """The record of one processed command."""
     first, last = versions or (None, None)
-    return InboxEntry(id, "t", "test.Do", stream, b"hash", reply, first, last)
+    return InboxEntry(id, tenant, "test.Do", stream, b"hash", reply, first, last)
 
 
 def batch(*events: EventData, **more: object) -> AppendBatch:

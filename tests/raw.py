@@ -64,7 +64,13 @@ class RawClient:
         return id
 
     async def deposit(
-        self, account: str, cents: int, *, message_id: str | None = None, body: bytes | None = None
+        self,
+        account: str,
+        cents: int,
+        *,
+        message_id: str | None = None,
+        body: bytes | None = None,
+        tenant: str | None = None,
     ) -> str:
         """A correct command, unless told otherwise."""
         return await self.publish(
@@ -72,7 +78,7 @@ class RawClient:
             "accounts.Deposit",
             body if body is not None else b'{"cents":%d}' % cents,
             message_id=message_id,
-            headers={"actor-id": account},
+            headers={"actor-id": account} | ({"tenant": tenant} if tenant else {}),
             timestamp=datetime.now(UTC),
         )
 

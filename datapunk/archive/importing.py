@@ -233,9 +233,10 @@ async def _compare_events(conn: AsyncConnection[Any], events: list[RecordedEvent
 
 async def _compare_commands(conn: AsyncConnection[Any], commands: list[InboxEntry]) -> None:
     """Those in the store must be the same; one that isn't there was forgotten after its time, and stays so."""
-    found = {command.id: command for command in await lookup_many(conn, [command.id for command in commands])}
+    keys = [(command.tenant, command.id) for command in commands]
+    found = {(command.tenant, command.id): command for command in await lookup_many(conn, keys)}
     for command in commands:
-        theirs = found.get(command.id)
+        theirs = found.get((command.tenant, command.id))
         if theirs is not None and theirs != command:
             raise HistoryDiffers(
                 f"the store isn't empty, and its history is another one: command {command.id} had another outcome "

@@ -81,7 +81,8 @@ def send(
     elif as_json:
         print_json({"id": str(message_id), "type": type, "actor_id": actor, "status": "sent"})
     else:
-        out().print(f"[green]sent[/green] {message_id}  [dim]datapunk trace {message_id}[/dim]")
+        whose = f" --tenant {escape(tenant)}" if tenant else ""
+        out().print(f"[green]sent[/green] {message_id}  [dim]datapunk trace {message_id}{whose}[/dim]")
 
 
 async def _send(session: Session, command: Command, actor: str, options: dict[str, Any]) -> Outcome | UUID:

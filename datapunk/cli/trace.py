@@ -13,7 +13,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from datapunk.cli.messaging import Json, Session, open_session, out, print_json
+from datapunk.cli.messaging import Json, Session, Tenant, open_session, out, print_json
 from datapunk.errors import StoreError
 from datapunk.messages.outcome import Status
 from datapunk.messages.shown import outcome_values
@@ -26,6 +26,7 @@ COLOURS = {Status.Accepted: "green", Status.Rejected: "yellow", Status.Failed: "
 
 def trace(
     id: Annotated[UUID, typer.Argument(help="The command's id, as `datapunk send` prints it.")],
+    tenant: Tenant = None,
     as_json: Json = False,
 ) -> None:
     """Show every step of one command, with times: sent, received, committed, published, projected.
@@ -34,11 +35,12 @@ def trace(
     "projected" is the latest that it can have been (≤). Exits with 1 if the command isn't known.
     """
     session = open_session()
-    journey = asyncio.run(_find(session, id))
+    whose = tenant or session.settings.default_tenant
+    journey = asyncio.run(_find(session, whose, id))
     if journey is None:
         raise StoreError(
-            f"no command {id} was processed here: it's still in its queue (no worker runs?), among the dead "
-            "letters, or its record was pruned"
+            f"no command {id} of tenant {whose} was processed here: it's still in its queue (no worker runs?), among "
+            "the dead letters, or its record was pruned"
         )
     if as_json:
         print_json(_values(journey))
@@ -46,9 +48,9 @@ def trace(
         _show(journey)
 
 
-async def _find(session: Session, id: UUID) -> Journey | None:
+async def _find(session: Session, tenant: str, id: UUID) -> Journey | None:
     async with await connect(session.settings.database_url) as conn:
-        return await journey_of(conn, session.registry, id, _listening(session.catalogue.modules))
+        return await journey_of(conn, session.registry, tenant, id, _listening(session.catalogue.modules))
 
 
 def _listening(modules: Collection[Module]) -> dict[str, Collection[str]]:

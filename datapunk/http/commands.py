@@ -63,9 +63,10 @@ async def send_command(
 @router.get("/v1/commands/{id}")
 async def get_outcome(id: UUID, request: Request, facade: TheFacade) -> Response:
     """What became of a command: 404 while it isn't processed, and once its record was pruned."""
+    tenant = tenant_of(request, facade.settings.default_tenant)
     async with facade.pool.connection() as conn:
-        entries = await lookup_many(conn, [id])
-    if not entries or entries[0].tenant != tenant_of(request, facade.settings.default_tenant):
+        entries = await lookup_many(conn, [(tenant, id)])
+    if not entries:
         raise Problem(404, "command_unknown", f"no command {id} was processed (yet)", headers={"Retry-After": "1"})
     outcome = facade.registry.codec(Outcome).decode_binary(entries[0].reply)
     return outcome_response(outcome, position=entries[0].position)

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+CommandKey = tuple[str, UUID]  # tenant, id: an id is its tenant's own
+
 
 class EventData(msgspec.Struct, frozen=True, gc=False):
     """An event to be written.
@@ -51,7 +53,7 @@ class InboxEntry(msgspec.Struct, frozen=True, gc=False):
     """A processed command.
 
     Attributes:
-        id: the command's id.
+        id: the command's id, its tenant's own.
         body_hash: tells a retry from another command under the same id.
         reply: the outcome in Avro binary, without the position.
         first_version: of its first event; none if it had none.

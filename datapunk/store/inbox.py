@@ -5,23 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg.rows import args_row
 
-from datapunk.store.events import InboxEntry
+from datapunk.store.arrays import Texts, Uuids
+from datapunk.store.events import CommandKey, InboxEntry
 from datapunk.store.statements import statement
 
 PRUNE_BATCH = 10_000  # rows a transaction
 
 
-async def lookup_many(conn: AsyncConnection[Any], ids: Sequence[UUID]) -> list[InboxEntry]:
-    """Those of these commands that were processed."""
-    if not ids:
+async def lookup_many(conn: AsyncConnection[Any], keys: Sequence[CommandKey]) -> list[InboxEntry]:
+    """Those of these commands that were processed.
+
+    Args:
+        conn: where.
+        keys: of the commands, each once.
+    """
+    if not keys:
         return []
     async with conn.cursor(row_factory=args_row(InboxEntry), binary=True) as cursor:
-        await cursor.execute(statement("query_inbox"), {"ids": list(ids)})
+        columns = {"ids": Uuids.of([id for _, id in keys]), "tenants": Texts.of([tenant for tenant, _ in keys])}
+        await cursor.execute(statement("query_inbox"), columns)
         return await cursor.fetchall()
 
 

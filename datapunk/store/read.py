@@ -121,8 +121,8 @@ async def events_at(conn: AsyncConnection[Any], positions: Sequence[int]) -> lis
         return await cursor.fetchall()
 
 
-async def events_of_command(conn: AsyncConnection[Any], id: UUID) -> list[RecordedEvent]:
+async def events_of_command(conn: AsyncConnection[Any], tenant: str, id: UUID) -> list[RecordedEvent]:
     """The events that a command led to, in order."""
     async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
-        await cursor.execute(statement("query_command_events"), {"id": id})
+        await cursor.execute(statement("query_command_events"), {"tenant": tenant, "id": id})
         return await cursor.fetchall()

@@ -66,21 +66,22 @@ class Journey:
 
 
 async def journey_of(
-    conn: AsyncConnection[Any], registry: Registry, id: UUID, listening: dict[str, Collection[str]]
+    conn: AsyncConnection[Any], registry: Registry, tenant: str, id: UUID, listening: dict[str, Collection[str]]
 ) -> Journey | None:
     """The way of a command; None if it wasn't processed here (yet), or its record was pruned.
 
     Args:
         conn: to the store.
         registry: reads the stored outcome.
+        tenant: whose command.
         id: the command's.
         listening: the types of event that each projection applies, by the projection's full name.
     """
-    entries = await lookup_many(conn, [id])
+    entries = await lookup_many(conn, [(tenant, id)])
     if not entries:
         return None
     entry = entries[0]
-    events = await events_of_command(conn, id)
+    events = await events_of_command(conn, tenant, id)
     outcome = registry.codec(Outcome).decode_binary(entry.reply)
     metadata = dict(events[0].metadata) if events else {}
     steps = [*_arrival(metadata), _commit(entry, outcome, events)]

@@ -85,6 +85,32 @@ async def test_a_command_twice_in_one_batch_happens_once(settings: Settings, reg
             assert (await balance(client, "a", outcomes[0].position)).deposits == 1
 
 
+async def test_one_id_of_two_tenants_is_two_commands(settings: Settings) -> None:
+    id = uuid4()
+    async with working([accounts], settings) as client:
+
+        async def deposit(cents: int, tenant: str) -> Outcome:
+            return await client.send(Deposit(cents=cents), "a", message_id=id, tenant=tenant)
+
+        outcomes = [await deposit(5, "one"), await deposit(6, "two")]
+        assert [(one.status, one.version) for one in outcomes] == [(Status.Accepted, 1)] * 2
+        assert [await deposit(5, "one"), await deposit(6, "two")] == outcomes
+
+
+async def test_one_id_of_two_tenants_in_one_batch_is_two_commands(settings: Settings, registry: Registry) -> None:
+    async with raw_client(settings) as raw:
+        async with working([accounts], settings):
+            pass  # declares the topology
+        id = str(uuid4())
+        for tenant in ("one", "two", "one", "two"):
+            await raw.deposit("a", 5, message_id=id, tenant=tenant)
+        async with working([accounts], settings):
+            one, two, *again = [await raw.outcome(registry) for _ in range(4)]
+        assert [(reply.status, reply.version) for reply in (one, two)] == [(Status.Accepted, 1)] * 2
+        assert one.events != two.events
+        assert again == [one, two]
+
+
 async def test_commands_to_one_actor_take_effect_in_the_order_they_were_sent(
     settings: Settings, registry: Registry
 ) -> None:

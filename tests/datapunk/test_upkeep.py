@@ -40,7 +40,7 @@ async def test_commands_are_forgotten_after_the_time_that_the_settings_say(
 ) -> None:
     old, young = await processed(connection, 4), await processed(connection, 2)
     assert await prune_inbox(alone) == 1
-    assert [found.id for found in await lookup_many(connection, [old, young])] == [young]
+    assert [found.id for found in await lookup_many(connection, [("t", old), ("t", young)])] == [young]
 
 
 async def test_while_one_process_is_at_it_another_does_nothing(
@@ -70,7 +70,7 @@ async def test_it_is_done_again_and_again_even_after_it_failed(
         id = await processed(connection, 4)
 
         async def is_forgotten(id: UUID = id) -> bool:
-            return await lookup_many(connection, [id]) == []
+            return await lookup_many(connection, [("t", id)]) == []
 
         await eventually(is_forgotten, "the old command forgotten")
     stop.set()
@@ -83,6 +83,6 @@ async def test_a_worker_sees_to_it(settings: Settings, monkeypatch: pytest.Monke
         id = await processed(conn, settings.inbox_retention_days + 1)
 
         async def is_forgotten() -> bool:
-            return await lookup_many(conn, [id]) == []
+            return await lookup_many(conn, [("t", id)]) == []
 
         await eventually(is_forgotten, "the old command forgotten")

@@ -215,6 +215,6 @@ async def test_commands_and_outbox_rows_without_their_events_are_found(connectio
     await append(connection, AppendBatch("accounts", OWNER, inbox=[stray]))
     await connection.execute("update outbox set positions = '{99}' where positions = '{1}'")
     assert await problems(connection) == [
-        (Problem.COMMAND_WITHOUT_EVENTS, f"command {stray.id} (test.Do)"),
+        (Problem.COMMAND_WITHOUT_EVENTS, f"command {stray.id} (test.Do, tenant default)"),
         (Problem.UNPUBLISHED_WITHOUT_EVENT, "position 99"),
     ]

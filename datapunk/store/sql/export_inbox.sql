@@ -9,4 +9,4 @@ where case when inbox.last_version is null then %(is_whole)s
     and (%(module)s::text is null or starts_with(inbox.stream, %(module)s || '.'))
     and (%(tenant)s::text is null or inbox.tenant = %(tenant)s)
     and (%(streams)s::text[] is null or inbox.stream = any(%(streams)s))
-order by inbox.id
+order by inbox.id, inbox.tenant

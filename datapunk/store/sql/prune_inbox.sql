@@ -1,2 +1,2 @@
 delete from inbox
-where id in (select id from inbox where at < now() - %(older_than)s limit %(limit)s)
+where (id, tenant) in (select id, tenant from inbox where at < now() - %(older_than)s limit %(limit)s)

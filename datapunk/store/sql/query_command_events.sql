@@ -4,5 +4,5 @@ from inbox
 join events event
     on event.tenant = inbox.tenant and event.stream = inbox.stream
     and event.version between inbox.first_version and inbox.last_version
-where inbox.id = %(id)s
+where inbox.id = %(id)s and inbox.tenant = %(tenant)s
 order by event.version

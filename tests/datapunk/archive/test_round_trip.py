@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import fastavro
 import pytest
@@ -24,7 +25,7 @@ from datapunk.store.outbox import unconfirmed
 from datapunk.store.read import read_all, read_stream, safe_position
 from tests.accounts.balances import Balances
 from tests.datapunk.archive.history import TABLES, contents, load, remember, save
-from tests.events import REGISTRY, batch, deposits
+from tests.events import REGISTRY, batch, deposits, entry
 from tests.projecting import balances
 from tests.working import eventually
 
@@ -40,6 +41,19 @@ async def test_a_store_is_the_same_after_export_and_import(
     assert await load(target, tmp_path / name) == (exported, True)
     for table in TABLES:
         assert await contents(target, table) == await contents(connection, table) != []
+
+
+async def test_one_command_id_of_two_tenants_stays_two_commands(
+    connection: AsyncConnection[Any], target: AsyncConnection[Any], tmp_path: Path
+) -> None:
+    await remember(connection, 1)
+    id = uuid4()
+    both = [entry(id, tenant="one", reply=b"1"), entry(id, tenant="two", reply=b"2")]
+    await append(connection, batch(inbox=both))
+    exported = await save(connection, tmp_path / "x.avro")
+    for is_new in (True, False):
+        assert await load(target, tmp_path / "x.avro") == (exported, is_new)
+    assert await contents(target, "inbox") == await contents(connection, "inbox")
 
 
 async def test_formats_differ_and_the_checksum_does_not(connection: AsyncConnection[Any], tmp_path: Path) -> None:

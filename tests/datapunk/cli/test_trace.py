@@ -48,6 +48,15 @@ async def test_a_rejected_command_was_decided_and_why(datapunk: CommandLine, cli
     assert [step["name"] for step in ended.json["steps"]] == ["decided"]
 
 
+async def test_it_is_the_way_of_the_tenants_own_command(datapunk: CommandLine, client: Client) -> None:
+    id = uuid4()
+    for tenant, account in (("one", "a"), ("two", "b")):
+        await client.send(Deposit(cents=1), account, message_id=id, tenant=tenant)
+    ended = await datapunk("trace", str(id), "--tenant", "two", "--json")
+    assert (ended.json["tenant"], ended.json["actor"]) == ("two", "accounts.account/b")
+    assert (await datapunk("trace", str(id))).status == 1
+
+
 async def test_an_unknown_id_is_told_with_where_it_may_be(datapunk: CommandLine) -> None:
     id = str(uuid4())
     ended = await datapunk("trace", id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -121,6 +121,16 @@ async def test_an_outcome_is_shown_to_its_own_tenant_only(http: httpx.AsyncClien
     where = outcome.json()["links"]["outcome"]
     assert (await http.get(where, headers={"Tenant": "one"})).status_code == 200
     assert (await http.get(where)).status_code == 404
+
+
+async def test_one_id_of_two_tenants_is_two_commands(http: httpx.AsyncClient) -> None:
+    id = str(uuid4())
+    for tenant, cents in (("one", 5), ("two", 6)):
+        headers = {**TO_A, "Idempotency-Key": id, "Tenant": tenant}
+        outcome = await http.post(DEPOSIT, json={"cents": cents}, headers=headers, params={"wait": 10})
+        assert (outcome.status_code, outcome.json()["version"]) == (200, 1)
+        found = await http.get(f"/v1/commands/{id}", headers={"Tenant": tenant})
+        assert found.json()["position"] == outcome.json()["position"]
 
 
 @pytest.mark.parametrize("content_type", ["application/avro+json", "application/avro"])

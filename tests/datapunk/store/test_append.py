@@ -39,7 +39,7 @@ async def test_a_version_that_is_taken_fails_the_whole_batch(connection: AsyncCo
     with pytest.raises(VersionConflict, match="already exists"):
         await append(connection, batch(event("other", 1), event("s", 1), inbox=[entry(id)], snapshots=[snapshot]))
     assert await read_stream(connection, "t", "other") == []
-    assert await lookup_many(connection, [id]) == []
+    assert await lookup_many(connection, [("t", id)]) == []
     assert await load_many(connection, [("t", "other")]) == []
     assert len(await unconfirmed(connection, "test", [0])) == 1
 

@@ -115,6 +115,10 @@ async def test_a_database_of_any_age_comes_to_the_present_with_all_it_holds(
         assert await rows(conn, "select count(*), max(position) from events") == [(50, 50)]
         assert await rows(conn, "select safe_position()") == [(50,)]
         assert await rows(conn, "select stream, last_version from inbox") == [("lake.dataset/1", 1)]
+        await conn.execute(  # the same id, of another tenant
+            'insert into inbox select (jsonb_populate_record(inbox, \'{"tenant": "u"}\')).* from inbox'
+        )
+        assert await rows(conn, "select count(*), count(distinct id) from inbox") == [(2, 1)]
         assert await rows(conn, "select name, position from projections join checkpoints on name = projection") == [
             ("lake.datasets", 50)
         ]

@@ -163,7 +163,7 @@ class Store(RuleBasedStateMachine):
 
     @invariant()
     def the_inbox_is_as_in_the_model(self) -> None:
-        found = self.run(lookup_many(self.conn, [*self.inbox, uuid4()]))
+        found = self.run(lookup_many(self.conn, [("t", id) for id in [*self.inbox, uuid4()]]))
         assert {one.id: (one.reply, one.position) for one in found} == self.inbox
 
     @invariant()
