@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from time import monotonic
-from typing import Any
 
 import psycopg
 
@@ -18,13 +17,13 @@ from datapunk.answering import Answerer
 from datapunk.broker.rpc import QueryServer
 from datapunk.broker.topology import apply
 from datapunk.broker.unroutable import UnroutableConsumer
-from datapunk.broker.wake import EventSignal
-from datapunk.ending import end
-from datapunk.errors import ConnectionLost, OwnershipLost
+from datapunk.errors import ConnectionLost
+from datapunk.followers import Followers
 from datapunk.hook import Hook, nowhere
 from datapunk.membership import Membership
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
+from datapunk.projection import Projection
 from datapunk.projector import Projector
 from datapunk.settings import Settings
 from datapunk.shard import ShardEngine
@@ -34,7 +33,6 @@ from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
 from datapunk.upkeep import Upkeep
 
-RETRY_S = 1.0  # pause before projections are taken again
 DEFECT_FIRST_S, DEFECT_MOST_S = 1.0, 60.0  # pauses after a defect of ours
 HEALTHY_S = 300.0  # who ran so long before a defect starts the pauses anew
 PREPARE_FIRST_S, PREPARE_MOST_S = 0.5, 5.0  # pauses while a server isn't there yet
@@ -94,7 +92,9 @@ class Worker:
                 await stack.enter_async_context(membership)
                 engine = ShardEngine(module, registry, self._settings, membership, self._at)
                 group.create_task(contained(f"{module.name}.shards", engine.run, stop))
-                projectors = Projectors(module, registry, self._settings, self._at)
+                projectors = Followers(
+                    f"{module.name}.projections", self._settings, [module.name], self._projectors(module, registry)
+                )
                 group.create_task(contained(f"{module.name}.projections", projectors.run, stop))
                 answerer = Answerer(module, registry, self._settings)
                 await stack.enter_async_context(answerer)
@@ -105,6 +105,12 @@ class Worker:
                     group.create_task(contained(f"{module.name}.{name}", service.run, stop))
             log.info("worker_started", modules=[module.name for module in self._modules])
             await stop.wait()
+
+    def _projectors(self, module: Module, registry: Registry) -> dict[str, Callable[[], Projector]]:
+        def maker(projection: type[Projection]) -> Callable[[], Projector]:
+            return lambda: Projector(projection(), registry, self._settings, self._at)
+
+        return {projection.full_name(): maker(projection) for projection in module.projections}
 
     async def _prepare(self, stop: asyncio.Event) -> tuple[Registry, dict[str, int]] | None:
         """What `prepare` returns, however long the servers take to be there; None if told to stop meanwhile."""
@@ -148,69 +154,3 @@ async def contained(service: str, run: Callable[[asyncio.Event], Awaitable[None]
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), pause)
         pause = min(pause * 2, DEFECT_MOST_S)
-
-
-class Projectors:
-    """The projections of one module that are this process's to keep up to date."""
-
-    def __init__(self, module: Module, registry: Registry, settings: Settings, at: Hook) -> None:
-        self._at = at
-        self._module = module
-        self._registry = registry
-        self._settings = settings
-        self._classes = {projection.full_name(): projection for projection in module.projections}
-        self._running: dict[str, tuple[Projector, asyncio.Event, asyncio.Task[None]]] = {}
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Follow membership until told to stop."""
-        if not self._classes:
-            return
-        while not stop.is_set():
-            try:
-                await self._take_part(stop)
-            except (OwnershipLost, psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
-                log.warning("projections_lost", module=self._module.name, retry_in_s=RETRY_S, detail=str(error))
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), RETRY_S)
-
-    async def _take_part(self, stop: asyncio.Event) -> None:
-        """Be a member of those who share the projections, until told to stop or taken for dead."""
-        async with Membership(self._settings, f"{self._module.name}.projections", list(self._classes)) as membership:
-            ending = asyncio.Event()
-            signal = asyncio.create_task(EventSignal(self._settings, self._module, self._wake_all).run(ending))
-            tasks: set[asyncio.Task[Any]] = {
-                asyncio.create_task(stop.wait()),
-                asyncio.create_task(self._follow(membership)),
-            }
-            try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-            finally:
-                ending.set()
-                await end(tasks)
-                await asyncio.gather(signal, return_exceptions=True)
-                for name in list(self._running):
-                    await self._stop(name)
-
-    async def _follow(self, membership: Membership) -> None:
-        async for change in membership.changes():
-            if change.lost:
-                raise OwnershipLost(change.reason)
-            for name in set(change.release) & set(self._running):
-                await self._stop(name)
-                await membership.release(name)
-            for name in set(change.gained) - set(self._running):
-                projector = Projector(self._classes[name](), self._registry, self._settings, self._at)
-                stop = asyncio.Event()
-                self._running[name] = (projector, stop, asyncio.create_task(projector.run(stop)))
-                log.info("projection_taken", projection=name)
-
-    async def _stop(self, name: str) -> None:
-        _, stop, task = self._running.pop(name)
-        stop.set()
-        await task
-
-    def _wake_all(self) -> None:
-        for projector, _, _ in self._running.values():
-            projector.wake()

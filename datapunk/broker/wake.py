@@ -10,7 +10,6 @@ import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError
 
-from datapunk.module import Module
 from datapunk.settings import Settings
 from datapunk.telemetry.logs import get_logger
 
@@ -25,7 +24,7 @@ class EventSignal:
     Its queue keeps one message: that something happened is all that counts, what happened is in the store.
     """
 
-    def __init__(self, settings: Settings, module: Module, on_event: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, module: str, on_event: Callable[[], None]) -> None:
         self._settings = settings
         self._module = module
         self._on_event = on_event
@@ -36,7 +35,7 @@ class EventSignal:
             try:
                 connection = await aio_pika.connect_robust(
                     self._settings.broker_url,
-                    client_properties={"connection_name": f"{self._module.name}.wake"},
+                    client_properties={"connection_name": f"{self._module}.wake"},
                 )
                 async with connection:
                     channel = await connection.channel()
@@ -47,12 +46,12 @@ class EventSignal:
                         auto_delete=True,
                         arguments={"x-max-length": 1, "x-overflow": "drop-head"},
                     )
-                    await queue.bind(f"{self._module.name}.events", "#")
+                    await queue.bind(f"{self._module}.events", "#")
                     await queue.consume(self._on_message)
                     self._on_event()  # for whatever happened before the binding
                     await stop.wait()
             except (AMQPError, OSError) as error:
-                log.warning("wake_away", module=self._module.name, detail=str(error))
+                log.warning("wake_away", module=self._module, detail=str(error))
                 await asyncio.sleep(RETRY_S)
 
     async def _on_message(self, message: AbstractIncomingMessage) -> None:
