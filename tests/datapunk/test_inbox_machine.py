@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from datapunk.actor_cache import ActorCache
 from datapunk.broker.deliveries import Delivery
@@ -27,16 +18,15 @@ from datapunk.broker.properties import Properties
 from datapunk.errors import ConnectionLost
 from datapunk.incoming import Incoming, Intake
 from datapunk.messages.outcome import Outcome, Status
-from datapunk.settings import Settings, load_settings
+from datapunk.settings import load_settings
 from datapunk.settling import Settler
 from datapunk.store.connection import connect
 from datapunk.store.inbox import prune
 from datapunk.store.leases import Fence
 from tests.accounts.module import accounts
 from tests.events import OWNER, REGISTRY
-from tests.properties import machine
+from tests.state_machine import MachineOnServers, run_on_servers
 
-T = TypeVar("T")
 TENANTS, ACCOUNTS = ("ours", "theirs"), ("a", "b")
 IDS = [UUID(int=number) for number in range(1, 5)]  # of either tenant
 DAY = timedelta(days=1)
@@ -57,14 +47,8 @@ one_sent = st.builds(Sent, keys, st.sampled_from(ACCOUNTS), st.integers(-1, 1))
 batches = st.lists(one_sent, min_size=1, max_size=6)
 
 
-class Remembered(RuleBasedStateMachine):
+class Remembered(MachineOnServers):
     """What is in the inbox, and what comes of a batch, is as in the dictionary."""
-
-    settings: Settings
-    runner: asyncio.Runner
-
-    def run(self, act: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(act)
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,6 +173,4 @@ class Remembered(RuleBasedStateMachine):
 
 def test_the_inbox_does_what_its_model_does(database_url: str) -> None:
     settings = load_settings().model_copy(update={"database_url": database_url})
-    with asyncio.Runner() as runner:
-        here = type("RememberedHere", (Remembered,), {"settings": settings, "runner": runner})
-        run_state_machine_as_test(here, settings=machine(20, 15))
+    run_on_servers(Remembered, settings, usually=20, steps=15)

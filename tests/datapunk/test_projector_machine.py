@@ -6,18 +6,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, invariant, precondition, rule
 from psycopg import AsyncConnection, sql
 
 from datapunk import Recorded, Rows, projects
@@ -25,7 +18,7 @@ from datapunk.errors import OwnershipLost, ProjectionFailed
 from datapunk.generation import Generation, active
 from datapunk.projector import Projector
 from datapunk.rebuild import rebuild
-from datapunk.settings import Settings, load_settings
+from datapunk.settings import load_settings
 from datapunk.store.append import append
 from datapunk.store.connection import connect
 from datapunk.store.events import EventData
@@ -34,10 +27,9 @@ from tests.accounts.balances import Balances
 from tests.accounts.events import Deposited
 from tests.events import REGISTRY, batch, deposited, event
 from tests.projecting import projecting, set_paused, until_applied
-from tests.properties import machine
+from tests.state_machine import MachineOnServers, run_on_servers
 from tests.working import DEADLINE_S
 
-T = TypeVar("T")
 Deposit = tuple[str, str, int]  # tenant, account, cents
 TENANTS, ACCOUNTS = ("ours", "theirs"), ("a", "b")
 LATE = "late"  # the account of the writer that commits late: nobody else waits for its row
@@ -91,11 +83,8 @@ async def _all_of(acts: Sequence[Coroutine[Any, Any, tuple[Generation, Any]]]) -
     return results
 
 
-class Projected(RuleBasedStateMachine):
+class Projected(MachineOnServers):
     """The tables are what the events up to the checkpoint add up to, and the checkpoint never goes back."""
-
-    settings: Settings
-    runner: asyncio.Runner
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,9 +96,6 @@ class Projected(RuleBasedStateMachine):
         self.late_transaction: Any = None
         self.is_paused = self.has_leftovers = False
         self.reached = (0, 0)  # generation, position
-
-    def run(self, act: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(act)
 
     @initialize(wanted=deposits)
     def begin(self, wanted: list[Deposit]) -> None:
@@ -331,6 +317,4 @@ class Projected(RuleBasedStateMachine):
 
 def test_a_projection_does_what_its_model_does(database_url: str) -> None:
     settings = load_settings().model_copy(update={"database_url": database_url, "projection_batch": 2})
-    with asyncio.Runner() as runner:
-        here = type("ProjectedHere", (Projected,), {"settings": settings, "runner": runner})
-        run_state_machine_as_test(here, settings=machine(15, 15))
+    run_on_servers(Projected, settings, usually=15, steps=15)

@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, precondition, rule
 
 import datapunk.shard
 from datapunk.messages.codec import AVRO_BINARY
@@ -29,11 +29,10 @@ from tests.accounts.events import AccountOpened, Deposited
 from tests.accounts.module import accounts
 from tests.events import REGISTRY
 from tests.owning import SHARDED, Owner
-from tests.properties import machine
 from tests.raw import PATIENCE_S, RawClient, raw_client
+from tests.state_machine import MachineOnServers, run_on_servers
 from tests.working import eventually
 
-T = TypeVar("T")
 ACCOUNTS = ("a", "b", "c")
 POINTS = (
     *("before_commit", "after_commit", "after_publish", "after_confirm", "before_ack"),
@@ -97,18 +96,20 @@ class Account:
         return Status.Accepted, "", len(self.events)
 
 
-class Sharded(RuleBasedStateMachine):
+class Sharded(MachineOnServers):
     """Each confirmed command has its effect once and in order, and its sender hears of it."""
 
-    settings: Settings
-    runner: asyncio.Runner
     raw: RawClient
     events: asyncio.Queue[Any]
     conn: Any
     examples = 0
 
-    def run(self, act: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(act)
+    @classmethod
+    async def enter(cls, stack: AsyncExitStack) -> None:
+        await prepare([accounts], cls.settings)
+        cls.conn = await stack.enter_async_context(await connect(cls.settings.database_url))
+        cls.raw = await stack.enter_async_context(raw_client(cls.settings))
+        cls.events = await cls.raw.follow("accounts")
 
     def __init__(self) -> None:
         super().__init__()
@@ -297,22 +298,8 @@ class Sharded(RuleBasedStateMachine):
                     self.run(owner.stop())
 
 
-async def _enter(stack: AsyncExitStack, settings: Settings) -> dict[str, Any]:
-    await prepare([accounts], settings)
-    conn = await stack.enter_async_context(await connect(settings.database_url))
-    raw = await stack.enter_async_context(raw_client(settings))
-    return {"conn": conn, "raw": raw, "events": await raw.follow("accounts")}
-
-
 def test_shards_do_what_their_model_does(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datapunk.shard, "RETRY_FIRST_S", 0.02)
     monkeypatch.setattr(datapunk.shard, "RETRY_MOST_S", 0.1)
     settings = settings.model_copy(update={"heartbeat_s": 0.1, **SHARDED})
-    stack = AsyncExitStack()
-    with asyncio.Runner() as runner:
-        try:
-            parts = runner.run(_enter(stack, settings))
-            here = type("ShardedHere", (Sharded,), {"settings": settings, "runner": runner, **parts})
-            run_state_machine_as_test(here, settings=machine(15, 15))
-        finally:
-            runner.run(stack.aclose())
+    run_on_servers(Sharded, settings, usually=15, steps=15)

@@ -2,55 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, invariant, precondition, rule
 from psycopg import AsyncConnection
 
 from datapunk.errors import DuplicateCommand, VersionConflict
+from datapunk.settings import load_settings
 from datapunk.store.append import AppendBatch, append
 from datapunk.store.connection import connect
 from datapunk.store.inbox import lookup_many, prune
 from datapunk.store.outbox import delete, unconfirmed
 from datapunk.store.read import read_all, read_stream
 from tests.events import OWNER, entry, event
-from tests.properties import machine
+from tests.state_machine import MachineOnServers, run_on_servers
 
-T = TypeVar("T")
 STREAMS = ("a", "b", "c")
 SHARDS = range(3)
 streams = st.lists(st.sampled_from(STREAMS), min_size=1, max_size=6)
 
 
-class Store(RuleBasedStateMachine):
+class Store(MachineOnServers):
     """The store does what this model does."""
-
-    url: str
-    loop: asyncio.AbstractEventLoop
 
     def __init__(self) -> None:
         super().__init__()
-        self.conn: AsyncConnection[Any] = self.run(connect(self.url))
+        self.conn: AsyncConnection[Any] = self.run(connect(self.settings.database_url))
         self.log: list[tuple[int, str, int, UUID]] = []  # position, stream, version, id
         self.inbox: dict[UUID, tuple[bytes, int]] = {}  # reply, position
         self.aged: set[UUID] = set()
         self.outbox: dict[int, tuple[int, list[int]]] = {}  # shard, positions
-
-    def run(self, act: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(act)
 
     def versions(self) -> dict[str, int]:
         return {stream: sum(1 for row in self.log if row[1] == stream) for stream in STREAMS}
@@ -176,9 +161,5 @@ class Store(RuleBasedStateMachine):
 
 
 def test_the_store_does_what_its_model_does(database_url: str) -> None:
-    loop = asyncio.new_event_loop()
-    try:
-        here = type("StoreHere", (Store,), {"url": database_url, "loop": loop})
-        run_state_machine_as_test(here, settings=machine(25, 25))
-    finally:
-        loop.close()
+    settings = load_settings().model_copy(update={"database_url": database_url})
+    run_on_servers(Store, settings, usually=25, steps=25)
