@@ -69,13 +69,16 @@ class Announcer:
         outcomes: Counter[tuple[str, str]] = Counter()
         for batch in committed:
             for reply in batch.decided.replies:
-                envelope = reply.command.envelope
+                properties, envelope = reply.command.delivery.properties, reply.command.envelope
                 outcomes[envelope.type, reply.outcome.status.value] += 1
-                if envelope.reply_to:
-                    self._reply(replies, envelope, reply.outcome)
+                if properties.reply_to:
+                    self._reply(replies, properties, reply.outcome, envelope, mandatory=True)
             for refused in batch.decided.refused:
-                outcomes[refused.envelope.type if refused.envelope else "", Status.Failed.value] += 1
-                self._reply_refused(replies, refused)
+                properties, envelope = refused.delivery.properties, refused.envelope
+                outcomes[envelope.type if envelope else "", Status.Failed.value] += 1
+                if properties.reply_to:
+                    outcome = failed(refused.code, refused.message, envelope.id if envelope else None)
+                    self._reply(replies, properties, outcome, envelope, mandatory=False)
         replies.flush()
         for (type, status), count in outcomes.items():
             # A label is kept for ever, and types come from strangers.
@@ -142,25 +145,15 @@ class Announcer:
             self._registry.encode(message, AVRO_JSON),
         )
 
-    def _reply(self, replies: Replies, envelope: Envelope, outcome: Outcome) -> None:
-        assert envelope.reply_to is not None  # the callers looked
-        content_type = content_type_for(envelope.content_type)
-        replies.send(
-            envelope.reply_to,
-            reply_properties(envelope, outcome, content_type, self._outcome_fingerprint),
-            self._registry.encode(outcome, content_type),
-            mandatory=True,
-        )
-
-    def _reply_refused(self, replies: Replies, refused: Refused) -> None:
-        properties = refused.delivery.properties
-        if not properties.reply_to:
-            return
-        outcome = failed(refused.code, refused.message, refused.envelope.id if refused.envelope else None)
+    def _reply(
+        self, replies: Replies, properties: Properties, outcome: Outcome, envelope: Envelope | None, mandatory: bool
+    ) -> None:
+        assert properties.reply_to is not None  # the callers looked
         replies.send(
             properties.reply_to,
-            reply_to(properties, Outcome.message_type, self._outcome_fingerprint),
+            reply_to(properties, Outcome.message_type, self._outcome_fingerprint, envelope),
             self._registry.encode(outcome, content_type_for(properties.content_type)),
+            mandatory=mandatory,
         )
 
     def _bury(self, channel: Channel, refused: Refused) -> None:
@@ -195,21 +188,3 @@ def _correlation_id(event: EventData) -> str:
     """What an event carries; a store may hold longer ones than a property takes, from before they were refused."""
     wanted = event.metadata.get("correlation_id")
     return wanted if wanted and len(wanted.encode()) <= MAX_CORRELATION_ID else uuid_text(event.causation)
-
-
-def reply_properties(envelope: Envelope, reply: Any, content_type: str, fingerprint: str) -> Properties:
-    """The properties of a reply to a message."""
-    headers: dict[str, Any] = {
-        "schema": fingerprint,
-        "causation-id": uuid_text(envelope.id),
-        "tenant": envelope.tenant,
-    }
-    if envelope.traceparent:
-        headers["traceparent"] = envelope.traceparent
-    return Properties(
-        content_type=content_type,
-        headers=headers,
-        correlation_id=envelope.correlation_id or uuid_text(envelope.id),
-        type=reply.message_type,
-        app_id="datapunk",
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from datapunk.broker import direct_replies
@@ -9,7 +10,9 @@ from datapunk.broker.channel import Channel, Returned
 from datapunk.broker.dead_letter import MAX_MESSAGE, encodable
 from datapunk.broker.direct_replies import DirectReplies
 from datapunk.broker.properties import Properties
+from datapunk.messages.avro_values import uuid_text
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
+from datapunk.messages.envelope import Envelope
 from datapunk.messages.outcome import Outcome, Status
 
 
@@ -70,17 +73,24 @@ def content_type_for(asked: str | None) -> str:
     return AVRO_BINARY if asked == AVRO_BINARY else AVRO_JSON
 
 
-def reply_to(properties: Properties, type: str, fingerprint: str) -> Properties:
+def reply_to(properties: Properties, type: str, fingerprint: str, envelope: Envelope | None = None) -> Properties:
     """The properties of a reply to a message.
 
     Args:
         properties: of the message.
         type: of the reply.
         fingerprint: of the reply's schema.
+        envelope: of the message, if the reply is to say what it follows from, and whose it is.
     """
+    headers: dict[str, Any] = {"schema": fingerprint}
+    if envelope is not None:
+        headers["causation-id"] = uuid_text(envelope.id)
+        headers["tenant"] = envelope.tenant
+        if envelope.traceparent:
+            headers["traceparent"] = envelope.traceparent
     return Properties(
         content_type=content_type_for(properties.content_type),
-        headers={"schema": fingerprint},
+        headers=headers,
         correlation_id=properties.correlation_id or properties.message_id,
         type=type,
         app_id="datapunk",

@@ -149,6 +149,15 @@ async def test_an_id_with_another_body_is_refused_and_kept(raw: RawClient, regis
     assert (dead.body, dead.headers["dead-reason"]) == (b'{"cents":2}', "command_id_reused")
 
 
+async def test_the_reply_to_a_bad_command_says_what_it_follows_from_and_whose_it_is(raw: RawClient) -> None:
+    id = str(uuid4()).upper()
+    headers = {"actor-id": "a", "tenant": "acme"}
+    await raw.publish("accounts.commands", "accounts.Deposit", b"?", message_id=id, headers=headers)
+    reply = await raw.replies.get()
+    assert reply.correlation_id == id  # as it was written
+    assert (reply.headers["causation-id"], reply.headers["tenant"]) == (id.lower(), "acme")
+
+
 async def test_a_reply_that_finds_no_queue_is_kept_and_the_command_takes_effect(
     raw: RawClient, registry: Registry
 ) -> None:
