@@ -37,7 +37,7 @@ class Workshop:
     def messages(self) -> int:
         """How many there are."""
         folders = ("commands", "events", "queries")
-        return sum(len(list((self.home / "schemas" / "lake" / folder).glob("*.avsc"))) for folder in folders)
+        return sum(len(list((self.home / "schemas").glob(f"*/{folder}/*.avsc"))) for folder in folders)
 
     def run(self, *arguments: str) -> Done:
         """`datapunk schemas …`, in this process."""
