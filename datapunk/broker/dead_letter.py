@@ -21,6 +21,7 @@ DEAD = "datapunk.dead"  # exchange: dead letters, routing key <module>.<reason>
 MAX_TRACE = 8_192  # characters: headers must fit into one frame
 MAX_MESSAGE = 2_000  # characters
 FALLBACK_MODULE = "datapunk"
+ROUTING = {"CC": "dead-cc", "BCC": "dead-bcc"}  # headers whose values the broker takes for further routing keys
 ID, ATTEMPT = "dead-id", "dead-attempt"  # headers: which dead letter it is, and which time it's tried again
 MAX_MODULE = 60  # characters
 
@@ -102,7 +103,7 @@ def dead_letter(
     """
     original: Mapping[str, Any] = properties.headers or {}
     headers: dict[str, Any] = {
-        **original,
+        **{ROUTING.get(name, name): value for name, value in original.items()},
         ID: dead_id(original),
         "dead-reason": reason,
         "dead-message": encodable(message[:MAX_MESSAGE]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from aio_pika.abc import AbstractIncomingMessage
 from prometheus_client import REGISTRY
 
 from datapunk.broker.link import Link
@@ -170,6 +172,21 @@ async def test_a_reply_that_finds_no_queue_is_kept_and_the_command_takes_effect(
     dead = await raw.dead_letter()
     assert dead.headers["dead-reason"] == "reply_unroutable"
     assert "no.such.queue" in str(dead.headers["dead-message"])
+
+
+async def test_further_keys_of_a_sender_are_no_keys_of_its_dead_letter(raw: RawClient) -> None:
+    elsewhere: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+    queue = await raw.channel.declare_queue(exclusive=True)
+    for key in ("elsewhere.poison", "accounts.unknown_type"):
+        await queue.bind("datapunk.dead", key)
+    await queue.consume(elsewhere.put, no_ack=True)
+    headers = {"actor-id": "a", "CC": ["elsewhere.poison"]}
+    await raw.publish("accounts.commands", "accounts.Deposit", b"?", headers=headers)
+    await raw.publish("accounts.commands", "accounts.Deposit", GOOD, headers={"actor-id": "a"}, type="accounts.Steal")
+    dead = await raw.dead_letter()
+    assert (dead.headers["dead-reason"], dead.headers["dead-cc"]) == ("undecodable", ["elsewhere.poison"])
+    assert "CC" not in dead.headers
+    assert (await elsewhere.get()).headers["dead-reason"] == "unknown_type"  # and nothing came before
 
 
 async def test_without_a_reply_queue_the_original_is_kept_all_the_same(raw: RawClient) -> None:

@@ -55,6 +55,13 @@ def test_the_user_is_kept_as_a_header_since_the_broker_would_refuse_the_property
     assert (buried.user_id, buried.expiration, buried.headers["dead-user-id"]) == (None, None, "ada")
 
 
+def test_further_routing_keys_are_kept_under_names_that_the_broker_does_not_follow() -> None:
+    buried = dead_letter(Properties(headers={"CC": ["a"], "BCC": ["b"]}), reason="poison", message="")
+    assert buried.headers is not None
+    assert (buried.headers["dead-cc"], buried.headers["dead-bcc"]) == (["a"], ["b"])
+    assert not {"CC", "BCC"} & set(buried.headers)
+
+
 @given(ANY_TEXT)
 def test_the_key_of_a_dead_letter_is_never_too_long(module: str) -> None:
     assert len(dead_key(module, "handler_failed").encode("utf-8", "replace")) <= 255
