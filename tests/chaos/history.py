@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import aio_pika
@@ -122,6 +123,7 @@ async def _publish(target: aio_pika.abc.AbstractExchange, headers: dict[str, str
                     type="accounts.Deposit",
                     content_type="application/avro+json",
                     headers=dict(headers),
+                    timestamp=datetime.now(UTC),
                     delivery_mode=2,
                 ),
                 "accounts.Deposit",
