@@ -18,6 +18,7 @@ from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.projection import Asked, Projection, QueryHandler
 from datapunk.settings import Settings
+from datapunk.store.connection import patient
 from datapunk.store.read import last_position
 from datapunk.store.statements import statement
 
@@ -39,7 +40,7 @@ class Answerer:
         self._registry = registry
         self._settings = settings
         self._pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
-            settings.database_url, min_size=1, max_size=POOL, open=False, kwargs={"autocommit": True}
+            patient(settings.database_url), min_size=1, max_size=POOL, open=False, kwargs={"autocommit": True}
         )
 
     async def __aenter__(self) -> Answerer:

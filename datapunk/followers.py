@@ -17,6 +17,7 @@ from datapunk.settings import Settings
 from datapunk.telemetry.logs import get_logger
 
 RETRY_S = 1.0  # pause before followers are taken again
+GRACE_S = 20.0  # for what a follower has under way when it's told to stop
 
 log = get_logger(__name__)
 
@@ -84,15 +85,16 @@ class Followers:
                 ending.set()
                 await end(tasks)
                 await asyncio.gather(*signals, return_exceptions=True)
-                for name in list(self._running):
-                    await self._stop(name)
+                # Those that were lost needn't finish: somebody else may begin with the same, and would win.
+                grace_s = GRACE_S if stop.is_set() else 0.0
+                await asyncio.gather(*(self._stop(name, grace_s) for name in list(self._running)))
 
     async def _follow(self, membership: Membership) -> None:
         async for change in membership.changes():
             if change.lost:
                 raise OwnershipLost(change.reason)
             for name in set(change.release) & set(self._running):
-                await self._stop(name)
+                await self._stop(name, GRACE_S)
                 await membership.release(name)
             for name in set(change.gained) - set(self._running):
                 follower = self._makers[name]()
@@ -100,10 +102,14 @@ class Followers:
                 self._running[name] = (follower, stop, asyncio.create_task(follower.run(stop)))
                 log.info("follower_taken", group=self._group, name=name)
 
-    async def _stop(self, name: str) -> None:
+    async def _stop(self, name: str, grace_s: float) -> None:
+        """Let a follower finish, unless it takes too long: its database may never answer."""
         _, stop, task = self._running.pop(name)
         stop.set()
-        await task
+        await asyncio.wait({task}, timeout=grace_s)
+        await end([task])
+        if not task.cancelled():
+            task.result()
 
     def _wake_all(self) -> None:
         for follower, _, _ in self._running.values():

@@ -27,6 +27,7 @@ from datapunk.broker.properties import Properties
 from datapunk.ending import end
 from datapunk.errors import BrokerError
 from datapunk.settings import Settings
+from datapunk.store.connection import connect
 from datapunk.telemetry import logs, metrics
 
 INTERVAL_S = 5.0  # between two checks of a dependency
@@ -212,7 +213,7 @@ class DatabaseCheck:
         """
         try:
             if self._connection is None:
-                self._connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
+                self._connection = await connect(self._url)
             await self._connection.execute("SELECT 1")
         except BaseException:  # a cancelled query leaves the connection unfit, too
             await self.close()

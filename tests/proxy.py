@@ -42,17 +42,27 @@ class Proxy:
         """Keep connections, and let nothing through any more."""
         self._open.clear()
 
+    def forget_connections(self) -> None:
+        """Keep those that are open, and let nothing through them any more; new ones are as before."""
+        self._open.clear()
+        self._open = asyncio.Event()
+        self._open.set()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             out_reader, out_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
             self._writers |= {writer, out_writer}
-            await asyncio.gather(self._copy(reader, out_writer), self._copy(out_reader, writer))
+            is_open = self._open
+            await asyncio.gather(
+                self._copy(reader, out_writer, is_open),
+                self._copy(out_reader, writer, is_open),
+            )
             self._writers -= {writer, out_writer}
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_open: asyncio.Event) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
-                await self._open.wait()
+                await is_open.wait()
                 writer.write(data)
                 await writer.drain()
         with suppress(OSError, RuntimeError):

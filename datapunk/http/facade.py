@@ -21,6 +21,7 @@ from datapunk.messages.catalogue import Catalogue
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.settings import Settings
+from datapunk.store.connection import patient
 from datapunk.telemetry import logs
 
 SERVICE = "http"
@@ -46,7 +47,7 @@ class Facade:
         self.registry = Registry.of(modules)
         self.catalogue = Catalogue(self.registry, modules)
         self.pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
-            settings.database_url,
+            patient(settings.database_url),
             min_size=0,
             max_size=MOST_CONNECTIONS,
             timeout=WAIT_FOR_CONNECTION_S,
