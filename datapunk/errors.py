@@ -230,6 +230,15 @@ class QueryFailed(DatapunkError):
         self.error_code = code
 
 
+# --- Temporal ---------------------------------------------------------------------------------------
+
+
+class TemporalAway(DatapunkError):
+    """Temporal doesn't answer. Commands, events and queries go on; workflows do once it's back."""
+
+    code = "temporal_away"
+
+
 # --- the local stack --------------------------------------------------------------------------------
 
 

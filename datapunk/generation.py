@@ -128,7 +128,7 @@ class Generation:
         await conn.execute(sql.SQL("set local search_path to {}").format(sql.Identifier(self.schema)))
         for type_, run in groupby(events, key=attrgetter("type")):
             handler = self.projection.handlers[registry.class_of(type_)]  # pyright: ignore[reportArgumentType]
-            await handler(self.projection, conn, [_recorded(event, registry) for event in run])
+            await handler(self.projection, conn, [recorded(event, registry) for event in run])
         await conn.execute("set local search_path to default")
 
     async def begin_next(self, conn: AsyncConnection[Any]) -> Generation:
@@ -157,7 +157,8 @@ class Generation:
         )
 
 
-def _recorded(event: RecordedEvent, registry: Registry) -> Recorded[Any]:
+def recorded(event: RecordedEvent, registry: Registry) -> Recorded[Any]:
+    """An event as those get it who follow the store."""
     return Recorded(
         cast("Event", registry.decode(event.type, event.data, AVRO_BINARY, event.schema)),  # only events are stored
         event.position,

@@ -44,6 +44,8 @@ class Module:
         projections: its projection classes.
         queries: its query handlers (functions marked with `@answers`).
         services: what else runs in each of its workers, by name; several processes may run the same one.
+        workflows: the import name of the package that holds its workflows (`workflows.lake`), see
+            `datapunk.temporal`; imported only where they run.
         description: one line for `--help`, docs and the console.
     """
 
@@ -53,6 +55,7 @@ class Module:
     projections: Sequence[type[Projection]] = ()
     queries: Sequence[QueryHandler] = ()
     services: Mapping[str, MakeService] = field(default_factory=dict[str, MakeService])
+    workflows: str | None = None
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 

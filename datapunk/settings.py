@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     database_url: str = Field("postgresql://postgres@127.0.0.1:5442/datapunk", description="Postgres")
     redis_url: str = Field("redis://127.0.0.1:6389/0", description="Redis")
     temporal_address: str = Field("127.0.0.1:7243", description="Temporal's gRPC front end, host:port")
+    temporal_namespace: str = Field("default", description="Temporal's namespace; made if it isn't there")
     temporal_ui_url: str = Field("http://127.0.0.1:8243", description="Temporal's web UI")
 
     http_host: str = Field("127.0.0.1", description="address of the HTTP facade")
@@ -58,6 +59,11 @@ class Settings(BaseSettings):
     )
     max_message_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="largest body accepted")
     query_timeout_s: float = Field(10.0, gt=0, description="how long a query may take")
+    build_id: str | None = Field(
+        None,
+        description="the release that this process runs, for Temporal: workflows stay with the release they began "
+        "under; none: the workers that there are take them all",
+    )
     heartbeat_s: float = Field(1.0, gt=0, description="how often a process says that it's alive")
     member_timeout_s: float = Field(5.0, gt=0, description="silence after which a process counts as dead")
 

@@ -22,7 +22,7 @@ from datapunk.followers import Followers
 from datapunk.hook import Hook, nowhere
 from datapunk.membership import Membership
 from datapunk.messages.registry import Registry
-from datapunk.module import Module
+from datapunk.module import Module, find_modules
 from datapunk.projection import Projection
 from datapunk.projector import Projector
 from datapunk.settings import Settings
@@ -36,6 +36,8 @@ from datapunk.upkeep import Upkeep
 DEFECT_FIRST_S, DEFECT_MOST_S = 1.0, 60.0  # pauses after a defect of ours
 HEALTHY_S = 300.0  # who ran so long before a defect starts the pauses anew
 PREPARE_FIRST_S, PREPARE_MOST_S = 0.5, 5.0  # pauses while a server isn't there yet
+
+Run = Callable[[asyncio.Event], Awaitable[None]]
 
 log = get_logger(__name__)
 
@@ -61,15 +63,19 @@ class Worker:
         modules: which.
         settings: of the process.
         at: told where its shard engines and projectors are.
+        with_workflows: whether their workflows run here, too.
 
     Attributes:
         prepared: set once Postgres and the broker have all that the modules need.
     """
 
-    def __init__(self, modules: Sequence[Module], settings: Settings, at: Hook = nowhere) -> None:
+    def __init__(
+        self, modules: Sequence[Module], settings: Settings, at: Hook = nowhere, *, with_workflows: bool = False
+    ) -> None:
         self._modules = modules
         self._settings = settings
         self._at = at
+        self._with_workflows = with_workflows
         self.prepared = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -83,6 +89,9 @@ class Worker:
             unroutable = UnroutableConsumer(self._settings, registry, self._modules)
             group.create_task(contained("unroutable", unroutable.run, stop))
             group.create_task(contained("upkeep", Upkeep(self._settings).run, stop))
+            if self._with_workflows:
+                for name, run in await self._workflows():
+                    group.create_task(contained(name, run, stop))
             for module in self._modules:
                 membership = Membership(
                     self._settings,
@@ -105,6 +114,26 @@ class Worker:
                     group.create_task(contained(f"{module.name}.{name}", service.run, stop))
             log.info("worker_started", modules=[module.name for module in self._modules])
             await stop.wait()
+
+    async def _workflows(self) -> list[tuple[str, Run]]:
+        """What runs the modules' workflows, by name; each of their bridges has its checkpoint from here on."""
+        from datapunk.temporal.discovery import find_workflows  # Temporal's SDK is large, and not everybody's
+        from datapunk.temporal.host import WorkflowHost, bridges, enter_bridges
+
+        # They may send commands to modules that run elsewhere.
+        every = {**find_modules(), **{module.name: module for module in self._modules}}
+        registry = Registry.of(every.values())
+        parts: list[tuple[str, Run]] = []
+        for module in self._modules:
+            found = find_workflows(module)
+            if not found.workflows and not found.activities:
+                continue
+            async with await connect(self._settings.database_url) as conn:
+                await registry.learn(conn)
+                await enter_bridges(conn, module, found)
+            parts.append((f"{module.name}.workflows", WorkflowHost(module, found, registry, self._settings).run))
+            parts.append((f"{module.name}.bridges", bridges(module, found, registry, self._settings).run))
+        return parts
 
     def _projectors(self, module: Module, registry: Registry) -> dict[str, Callable[[], Projector]]:
         def maker(projection: type[Projection]) -> Callable[[], Projector]:
@@ -132,7 +161,7 @@ class Worker:
         return None
 
 
-async def contained(service: str, run: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
+async def contained(service: str, run: Run, stop: asyncio.Event) -> None:
     """Run a part of the process until told to stop; a defect ends what it was at, never the other parts.
 
     Args:

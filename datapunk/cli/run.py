@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -26,6 +27,12 @@ CRASH_VARIABLE = "DATAPUNK_CRASH_AT"  # for tests: <point>[:<nth time>], see `on
 PROBE_PORT_VARIABLE = "DATAPUNK_PROBE_PORT"
 
 
+class Extra(StrEnum):
+    """What `--with` adds."""
+
+    WORKFLOWS = "workflows"
+
+
 def run(
     modules: Annotated[
         list[str] | None,
@@ -36,6 +43,10 @@ def run(
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="In the background; `datapunk down` stops it.")
     ] = False,
+    with_: Annotated[
+        list[Extra] | None,
+        typer.Option("--with", help="What else to run of the modules: their workflows (needs Temporal). Repeatable."),
+    ] = None,
     is_supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
     """Run modules: handle their commands, keep their projections, answer their queries. Ctrl-C stops cleanly.
@@ -50,16 +61,20 @@ def run(
         raise ConfigurationError("no module is installed; docs/how-to/write-a-module.md shows how to write one")
     find_modules(names)
     if detach:
-        arguments = [*names, "--workers", str(workers), *(["--http"] if http else [])]
+        arguments = [*names, "--workers", str(workers), *(["--http"] if http else []), *_extras(with_)]
         pid, log = background.start(settings.directory, arguments)
         typer.echo(f"{', '.join(names)}: running as process {pid}, logging to {log}; stop with: datapunk down")
         return
     if workers > 1:
-        raise typer.Exit(uvloop.run(_supervise(names, settings, workers, http)))
-    uvloop.run(_run(names, settings, http, is_supervised))
+        raise typer.Exit(uvloop.run(_supervise(names, settings, workers, http, with_)))
+    uvloop.run(_run(names, settings, http, is_supervised, with_ or []))
 
 
-async def _run(names: list[str], settings: Settings, http: bool, is_supervised: bool) -> None:
+def _extras(chosen: list[Extra] | None) -> list[str]:
+    return [argument for extra in chosen or () for argument in ("--with", extra.value)]
+
+
+async def _run(names: list[str], settings: Settings, http: bool, is_supervised: bool, extras: list[Extra]) -> None:
     from datapunk.garbage import collect_rarely
     from datapunk.telemetry import logs, metrics, traces
     from datapunk.worker import Worker
@@ -75,7 +90,7 @@ async def _run(names: list[str], settings: Settings, http: bool, is_supervised: 
     if is_supervised:
         loop.add_reader(sys.stdin.fileno(), _stop_when_left, stop)
     modules = list(find_modules(names).values())
-    worker = Worker(modules, settings, crash_at())
+    worker = Worker(modules, settings, crash_at(), with_workflows=Extra.WORKFLOWS in extras)
     collect_rarely()
     try:
         async with asyncio.TaskGroup() as group:
@@ -142,12 +157,12 @@ def _stop_when_left(stop: asyncio.Event) -> None:
         stop.set()
 
 
-async def _supervise(names: list[str], settings: Settings, workers: int, http: bool) -> int:
+async def _supervise(names: list[str], settings: Settings, workers: int, http: bool, extras: list[Extra] | None) -> int:
     from datapunk.cli.workers import Workers
     from datapunk.telemetry import logs
 
     logs.configure(settings, "supervisor")
-    command = ["-m", "datapunk.cli.main", "run", *names, "--supervised"]
+    command = ["-m", "datapunk.cli.main", "run", *names, *_extras(extras), "--supervised"]
     commands = [[*command, "--http"] if http and index == 0 else command for index in range(workers)]
     probe_port = settings.probe_port
     environments = [

@@ -53,10 +53,12 @@ class Registry:
     Attributes:
         current: the present schema of each message type.
         versions: the version of each present schema: one more than its released history has, unless it's its last.
+        homes: the import names of the Python modules that hold the modules' classes.
     """
 
     current: dict[str, AvroSchema] = field(default_factory=dict[str, AvroSchema])
     versions: dict[str, int] = field(default_factory=dict[str, int])
+    homes: set[str] = field(default_factory=set[str])
     _classes: dict[str, type[Message]] = field(default_factory=dict[str, type[Message]])
     _codecs: dict[type[Message], Codec[Any]] = field(default_factory=dict[type[Message], Codec[Any]])
     _by_name: dict[str, tuple[str, Codec[Any]]] = field(default_factory=dict[str, tuple[str, Codec[Any]]])
@@ -86,7 +88,9 @@ class Registry:
         for folder in FOLDERS:
             if not (root / folder / "__init__.py").exists():
                 continue
-            classes.update(importlib.import_module(f"{module.schemas}.{folder}").AVRO_TYPES)
+            home = f"{module.schemas}.{folder}"
+            classes.update(importlib.import_module(home).AVRO_TYPES)
+            self.homes.add(home)
             if folder == "types":
                 continue
             for schema in load_folder(root / folder, shared).values():

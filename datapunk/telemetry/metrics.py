@@ -77,6 +77,10 @@ PROJECTION_BATCH_DURATION = Histogram(
     "projection_batch_seconds", "Time to apply one batch of events", ["projection"], buckets=FAST_SECONDS
 )
 
+# --- workflows ----------------------------------------------------------------------------------------
+
+WORKFLOW_EVENTS = Counter("workflow_events", "Events that started or signalled workflows", ["module", "workflow"])
+
 
 def exposition() -> bytes:
     """All metrics of this process in Prometheus' text format; its content type is `CONTENT_TYPE`."""

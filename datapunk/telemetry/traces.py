@@ -94,6 +94,11 @@ def is_on() -> bool:
     return _tracer is not None
 
 
+def tracer() -> Tracer | None:
+    """For a library that makes spans by itself; None if none are made."""
+    return _tracer
+
+
 def traceparent_of(headers: Mapping[str, Any] | None) -> str | None:
     """The `traceparent` among a message's headers; None where it's missing or not valid, and so ignored."""
     if not headers:

@@ -1,4 +1,4 @@
-"""A database and a virtual host of a test's own, gone afterwards."""
+"""A database, a virtual host and a namespace of a test's own, gone afterwards."""
 
 from __future__ import annotations
 
@@ -62,6 +62,23 @@ async def fresh_virtual_host(settings: Settings) -> AsyncGenerator[str]:
         yield place._replace(path=f"/{name}").geturl()
     finally:
         await asyncio.to_thread(_manage, settings, "DELETE", f"/api/vhosts/{name}")
+
+
+@asynccontextmanager
+async def fresh_namespace(settings: Settings) -> AsyncGenerator[str]:
+    """A namespace of Temporal's, with all that workflows here need, deleted afterwards; its name."""
+    from temporalio.api.operatorservice.v1 import DeleteNamespaceRequest
+    from temporalio.client import Client
+
+    from datapunk.temporal.attributes import prepare_namespace
+
+    name = f"test-{uuid4().hex[:12]}"
+    client = await Client.connect(settings.temporal_address, namespace=name)
+    await prepare_namespace(client)
+    try:
+        yield name
+    finally:
+        await client.operator_service.delete_namespace(DeleteNamespaceRequest(namespace=name))
 
 
 def _administration(settings: Settings) -> str:

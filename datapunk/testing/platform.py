@@ -84,17 +84,20 @@ class Platform:
 
 
 @asynccontextmanager
-async def working(modules: Sequence[Module], settings: Settings, at: Hook = nowhere) -> AsyncGenerator[Client]:
+async def working(
+    modules: Sequence[Module], settings: Settings, at: Hook = nowhere, *, with_workflows: bool = False
+) -> AsyncGenerator[Client]:
     """A worker in this process, and a client to speak to it.
 
     Args:
         modules: which to run.
         settings: where their servers are.
         at: told where the worker's shard engines and projectors are.
+        with_workflows: whether to run their workflows, too.
     """
     stop = asyncio.Event()
     await prepare(modules, settings)
-    running = asyncio.create_task(Worker(modules, settings, at).run(stop))
+    running = asyncio.create_task(Worker(modules, settings, at, with_workflows=with_workflows).run(stop))
     try:
         async with Client(settings, Registry.of(modules)) as client:
             yield client
@@ -104,9 +107,11 @@ async def working(modules: Sequence[Module], settings: Settings, at: Hook = nowh
 
 
 @asynccontextmanager
-async def running_platform(modules: Sequence[Module], settings: Settings) -> AsyncGenerator[Platform]:
+async def running_platform(
+    modules: Sequence[Module], settings: Settings, *, with_workflows: bool = False
+) -> AsyncGenerator[Platform]:
     """Modules at work, for as long as the block runs: with their tables, so that one may ask at once."""
-    async with working(modules, settings) as client:
+    async with working(modules, settings, with_workflows=with_workflows) as client:
         await _projecting(modules, settings)
         yield Platform(settings, client, Registry.of(modules))
 

@@ -30,6 +30,7 @@ from datapunk.module import Module, find_modules
 from datapunk.settings import Settings, load_settings
 from datapunk.stack.postgres import Postgres
 from datapunk.stack.rabbitmq import RabbitMQ
+from datapunk.stack.temporal import Temporal
 from datapunk.testing import places
 from datapunk.testing.chosen import Clock, Ids
 from datapunk.testing.platform import Platform, running_platform
@@ -38,6 +39,7 @@ from datapunk.testing.servers import start_servers, stop_servers
 NEEDS: dict[str, tuple[str, ...]] = {
     "template_database": (Postgres.name,),
     "broker_url": (RabbitMQ.name,),
+    "temporal_namespace": (Temporal.name,),
 }
 """Which servers a fixture needs; those that use it need them, too. A plugin beside this one may add its own."""
 
@@ -135,6 +137,28 @@ def modules() -> list[Module]:
 async def platform(modules: list[Module], settings: Settings) -> AsyncIterator[Platform]:
     """The modules at work, and a client of them."""
     async with running_platform(modules, settings) as platform:
+        yield platform
+
+
+@pytest_asyncio.fixture
+async def temporal_namespace() -> AsyncIterator[str]:
+    """A fresh namespace of Temporal's."""
+    async with places.fresh_namespace(load_settings()) as name:
+        yield name
+
+
+@pytest.fixture
+def settings_with_temporal(settings: Settings, temporal_namespace: str) -> Settings:
+    """Settings with a namespace of one's own, too."""
+    return settings.model_copy(
+        update={"temporal_address": load_settings().temporal_address, "temporal_namespace": temporal_namespace}
+    )
+
+
+@pytest_asyncio.fixture
+async def platform_with_workflows(modules: list[Module], settings_with_temporal: Settings) -> AsyncIterator[Platform]:
+    """The modules at work, their workflows, too, and a client of them."""
+    async with running_platform(modules, settings_with_temporal, with_workflows=True) as platform:
         yield platform
 
 

@@ -7,5 +7,10 @@ from tests.accounts.account import Account
 from tests.accounts.balances import Balances, get_balance
 
 accounts = Module(
-    name="accounts", schemas="tests.accounts", actors=[Account], projections=[Balances], queries=[get_balance]
+    name="accounts",
+    schemas="tests.accounts",
+    actors=[Account],
+    projections=[Balances],
+    queries=[get_balance],
+    workflows="tests.accounts.workflows",
 )

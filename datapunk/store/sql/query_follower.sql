@@ -1,0 +1,1 @@
+select position from followers where name = %(name)s
