@@ -99,15 +99,16 @@ class ActorCache:
         await self._catch_up(conn, actors)
 
     async def _catch_up(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> None:
-        has_more = True
-        while has_more:
-            tails = [(tenant, stream, actor.version + 1) for (tenant, stream), actor in actors.items()]
-            events, has_more = await load_tails(conn, tails)
+        behind = list(actors.items())
+        while behind:
+            tails = [(tenant, stream, actor.version + 1) for (tenant, stream), actor in behind]
+            events, unfinished = await load_tails(conn, tails)
             await self._registry.learn_of(conn, events)
             for event in events:
                 message = self._registry.decode(event.type, event.data, AVRO_BINARY, event.schema)
                 assert isinstance(message, Event)  # only events are stored
-                actors[event.tenant, event.stream].apply(message)
+                behind[event.whose][1].apply(message)
+            behind = [behind[place] for place in unfinished]
 
     async def _consult(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> None:
         """Refresh what the actors look at: one query a batch, for the events since the last look."""

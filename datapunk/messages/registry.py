@@ -32,7 +32,7 @@ from datapunk.messages.resolution import resolve as resolve_value
 from datapunk.messages.schema import AvroSchema, load_folder, parse_text, read_definitions, resolve
 from datapunk.messages.upcasters import upcaster_of
 from datapunk.module import Module
-from datapunk.store.events import EventData
+from datapunk.store.events import EventData, PastEvent
 from datapunk.store.statements import statement
 
 M = TypeVar("M", bound=Message)
@@ -204,7 +204,7 @@ class Registry:
             await cursor.executemany(statement("insert_schema"), rows)
         await self.learn(conn)
 
-    async def learn_of(self, conn: AsyncConnection[Any], events: Iterable[EventData]) -> None:
+    async def learn_of(self, conn: AsyncConnection[Any], events: Iterable[EventData | PastEvent]) -> None:
         """Learn the schemas of stored events, should a newer process have brought some since we started."""
         for type, fingerprint in {(event.type, event.schema) for event in events}:
             known = self._by_name.get(type)

@@ -49,6 +49,22 @@ class RecordedEvent(EventData, frozen=True, gc=False):
     at: datetime
 
 
+class PastEvent(msgspec.Struct, frozen=True, gc=False):
+    """What it takes to apply an event once more; many are read whenever actors are loaded.
+
+    Attributes:
+        whose: its actor's place among those asked for.
+        type: its message type.
+        schema: fingerprint of the Avro schema it was written with.
+        data: its body in Avro binary.
+    """
+
+    whose: int
+    type: str
+    schema: str
+    data: bytes
+
+
 class InboxEntry(msgspec.Struct, frozen=True, gc=False):
     """A processed command.
 

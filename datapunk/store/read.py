@@ -7,6 +7,7 @@ a lower bound of its positions; a reader stops below the least of these. See doc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -14,10 +15,11 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import args_row
 
-from datapunk.store.events import RecordedEvent
+from datapunk.store.events import PastEvent, RecordedEvent
 from datapunk.store.statements import statement
 
 MAX_BYTES = 32 * 1024 * 1024  # of events read at a time; one alone may have more
+TAIL_EVENTS = 2000  # read at a time where actors are loaded: more take more memory, and next to no time less
 
 
 async def read_stream(
@@ -93,25 +95,31 @@ async def last_position(conn: AsyncConnection[Any]) -> int:
 
 async def load_tails(
     conn: AsyncConnection[Any], wanted: Sequence[tuple[str, str, int]]
-) -> tuple[list[RecordedEvent], bool]:
-    """The events of many streams in one query, each from a version on; ordered by stream and version.
+) -> tuple[list[PastEvent], list[int]]:
+    """A page of the events of many actors in one query, each actor's from a version on and in order.
 
-    No more than `MAX_BYTES`, or one event: the second value tells whether there may be more.
+    It has as many of each actor as make up `TAIL_EVENTS`, or one; and where these have more than `MAX_BYTES`, only
+    the first so many of them.
 
     Args:
         conn: where.
-        wanted: tenant, stream and first version of each.
+        wanted: tenant, stream and first version of each; at least one.
+
+    Returns:
+        The events, and whose weren't all read: places in `wanted`.
     """
-    if not wanted:
-        return [], False
     tenants, streams, versions = map(list, zip(*wanted, strict=True))
-    async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
+    of_each = max(TAIL_EVENTS // len(wanted), 1)
+    async with conn.cursor(row_factory=args_row(PastEvent), binary=True) as cursor:
         await cursor.execute(
             statement("query_tails"),
-            {"tenants": tenants, "streams": streams, "versions": versions, "bytes": MAX_BYTES},
+            {"tenants": tenants, "streams": streams, "versions": versions, "of_each": of_each, "bytes": MAX_BYTES},
         )
         events = await cursor.fetchall()
-    return events, sum(len(event.data) for event in events) >= MAX_BYTES
+    is_cut = sum(len(event.data) for event in events) >= MAX_BYTES
+    read = Counter(event.whose for event in events)
+    first_missed = events[-1].whose if is_cut else len(wanted)
+    return events, [place for place in range(len(wanted)) if read[place] == of_each or place >= first_missed]
 
 
 async def events_at(conn: AsyncConnection[Any], positions: Sequence[int]) -> list[RecordedEvent]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -81,11 +82,19 @@ def test_bytes_that_are_no_state_are_refused_and_change_nothing(state: bytes) ->
 
 async def load(conn: AsyncConnection[Any]) -> Account:
     """The account as a process that starts anew loads it."""
+    return (await load_many(conn, ["a"]))[0]
+
+
+async def load_many(conn: AsyncConnection[Any], names: Sequence[str]) -> list[Account]:
+    """These accounts as a process that starts anew loads them for a batch."""
     cache = ActorCache(accounts, REGISTRY, capacity=10, snapshot_every=100)
-    incoming: Any = SimpleNamespace(address=ADDRESS, actor=Account, envelope=SimpleNamespace(actor_id="a"))
-    actor = (await cache.take(conn, [incoming]))[ADDRESS]
-    assert isinstance(actor, Account)
-    return actor
+    commands: list[Any] = [
+        SimpleNamespace(
+            address=("default", f"accounts.account/{name}"), actor=Account, envelope=SimpleNamespace(actor_id=name)
+        )
+        for name in names
+    ]
+    return cast("list[Account]", list((await cache.take(conn, commands)).values()))
 
 
 def snapshot(*, state_version: int | None = None, state: bytes | None = None) -> SnapshotData:
@@ -102,14 +111,16 @@ async def test_an_actor_is_loaded_from_its_snapshot_and_the_events_after_it(conn
     assert (account.version, account.balance, account.owner) == (5, 5, "Ada")
 
 
-async def test_a_long_tail_is_loaded_a_few_events_at_a_time(
-    connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("limit", ["TAIL_EVENTS", "MAX_BYTES"])
+async def test_actors_of_long_tails_are_loaded_page_after_page(
+    limit: str, connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await append(connection, deposits(5))
-    monkeypatch.setattr(read, "MAX_BYTES", 1)
-    assert len((await read.load_tails(connection, [(*ADDRESS, 1)]))[0]) == 1
-    account = await load(connection)
-    assert (account.version, account.balance) == (5, 5)
+    versions = {"a": 2, "b": 5, "new": 0, "c": 3}
+    for name, version in versions.items():
+        await append(connection, deposits(version, account=name))
+    monkeypatch.setattr(read, limit, 1)
+    actors = await load_many(connection, list(versions))
+    assert [(account.version, account.balance) for account in actors] == [(2, 2), (5, 5), (0, 0), (3, 3)]
 
 
 async def test_a_snapshot_of_an_older_shape_is_ignored(connection: AsyncConnection[Any]) -> None:

@@ -207,11 +207,36 @@ async def test_a_stream_is_read_from_a_version_on(connection: AsyncConnection[An
     assert [one.version for one in events] == [2, 3, 4]
 
 
+def told(stream: str, *versions: int) -> list[EventData]:
+    """Events whose data tells which they are."""
+    return [event(stream, version, data=f"{stream}{version}".encode()) for version in versions]
+
+
 async def test_the_tails_of_many_streams_come_in_one_query(connection: AsyncConnection[Any]) -> None:
-    await append(connection, batch(*(event(stream, version) for stream in "ab" for version in (1, 2, 3))))
-    tails, has_more = await load_tails(connection, [("t", "a", 3), ("t", "b", 2), ("t", "none", 1)])
-    assert not has_more
-    assert [(one.stream, one.version) for one in tails] == [("a", 3), ("b", 2), ("b", 3)]
+    await append(connection, batch(*told("a", 1, 2, 3), *told("b", 1, 2, 3)))
+    tails, unfinished = await load_tails(connection, [("t", "b", 2), ("t", "none", 1), ("t", "a", 3)])
+    assert [(one.whose, one.data) for one in tails] == [(0, b"b2"), (0, b"b3"), (2, b"a3")]
+    assert unfinished == []
+
+
+async def test_long_tails_come_a_few_events_of_each_at_a_time(
+    connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append(connection, batch(*told("a", 1, 2, 3), *told("b", 1)))
+    monkeypatch.setattr(read, "TAIL_EVENTS", 5)
+    tails, unfinished = await load_tails(connection, [("t", "a", 1), ("t", "b", 1)])
+    assert [one.data for one in tails] == [b"a1", b"a2", b"b1"]
+    assert unfinished == [0]
+
+
+async def test_large_tails_come_a_few_events_at_a_time(
+    connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append(connection, batch(*told("a", 1), *told("b", 1, 2), *told("c", 1)))
+    monkeypatch.setattr(read, "MAX_BYTES", 4)
+    tails, unfinished = await load_tails(connection, [("t", "a", 1), ("t", "b", 1), ("t", "c", 1)])
+    assert [one.data for one in tails] == [b"a1", b"b1"]
+    assert unfinished == [1, 2]
 
 
 async def test_events_are_found_by_position(connection: AsyncConnection[Any]) -> None:
