@@ -21,7 +21,7 @@ from aio_pika.exceptions import DeliveryError
 from uuid_utils.compat import uuid7
 
 from datapunk.errors import ConnectionLost, PublishRefused, QueryFailed, ReplyTimeout
-from datapunk.messages.codec import AVRO_JSON
+from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
 from datapunk.messages.message import Answer, Command, Message, Query
 from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
@@ -48,11 +48,13 @@ class Client:
     Args:
         settings: the broker.
         registry: the messages of the modules it speaks to.
+        content_type: how messages are encoded; large texts are quicker in Avro binary, which needs no escapes.
     """
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(self, settings: Settings, registry: Registry, *, content_type: str = AVRO_JSON) -> None:
         self._settings = settings
         self._registry = registry
+        self._content_type = content_type
         self._connection: AbstractRobustConnection | None = None
         self._channel: AbstractRobustChannel | None = None
         self._reply_to = f"reply.{uuid4()}"
@@ -289,8 +291,8 @@ class Client:
         if correlation_id:
             headers["correlation-id"] = correlation_id
         outgoing = aio_pika.Message(
-            self._registry.encode(message, AVRO_JSON),
-            content_type=AVRO_JSON,
+            self._registry.encode(message, self._content_type),
+            content_type=self._content_type,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT if persistent else aio_pika.DeliveryMode.NOT_PERSISTENT,
             message_id=str(id),
             correlation_id=token or correlation_id,
@@ -325,7 +327,9 @@ class Client:
             raise ReplyTimeout(f"no reply to {what} in {timeout_s:g} s; is somebody running the module?") from None
 
     def _outcome(self, message: AbstractIncomingMessage) -> Outcome:
-        return self._registry.codec(Outcome).decode_json(message.body)
+        codec = self._registry.codec(Outcome)
+        is_binary = message.content_type == AVRO_BINARY
+        return codec.decode_binary(message.body) if is_binary else codec.decode_json(message.body)
 
     async def _on_reply(self, message: AbstractIncomingMessage) -> None:
         waiting = self._waiting.get(message.correlation_id or "")

@@ -16,7 +16,7 @@ import typer
 from prometheus_client.metrics import MetricWrapperBase
 
 from datapunk import errors
-from datapunk.cli.main import COMMANDS, load_command
+from datapunk.cli.main import commands, load_command
 from datapunk.errors import DatapunkError
 from datapunk.settings import Settings
 from datapunk.telemetry import metrics
@@ -45,7 +45,7 @@ def command_line() -> str:
         "with what to do), 2 on wrong usage; some have more, told below.",
     ]
     panels: dict[str, list[str]] = {}
-    for name, entry in COMMANDS.items():
+    for name, entry in commands().items():
         panels.setdefault(entry.panel, []).append(name)
     for panel, names in panels.items():
         lines.append(f"## {panel}")

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from datapunk.cli.main import COMMANDS
+from datapunk.cli.main import commands
 from datapunk.errors import DatapunkError
 
 ROOT = Path(__file__).parents[1]
@@ -90,12 +90,13 @@ def targets() -> set[str]:
 
 
 def test_commands_that_people_are_told_to_use_exist() -> None:
-    known = {f"make {name}" for name in targets()} | {f"datapunk {name}" for name in COMMANDS}
+    known = {f"make {name}" for name in targets()} | {f"datapunk {name}" for name in commands()}
+    known.add("datapunk orders")  # what a module of a reader's own would bring
     told = {
         relative(path): set(re.findall(r"(?:`|\$ )((?:make|datapunk) [a-z][a-z-]*)", path.read_text()))
         for path in [*tracked("*.md"), *tracked("datapunk/*.py")]
     }
-    assert {name: commands - known for name, commands in told.items() if commands - known} == {}
+    assert {name: words - known for name, words in told.items() if words - known} == {}
 
 
 def test_links_between_pages_lead_somewhere() -> None:

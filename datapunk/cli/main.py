@@ -7,6 +7,8 @@ import importlib.metadata
 import logging
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +31,10 @@ class Entry:
 
 
 _MESSAGES, _STACK, _RUNNING = "Messages", "The stack on this machine", "Running modules"
+_MODULES = "Of modules"
+
+# Where modules name commands of their own, each a `typer.Typer`, by the word after `datapunk`.
+ENTRY_POINT_GROUP = "datapunk.commands"
 
 COMMANDS = {
     "up": Entry("datapunk.cli.stack", "up", "Start RabbitMQ, Postgres, Redis and Temporal.", _STACK),
@@ -51,13 +57,37 @@ COMMANDS = {
 }
 
 
+@lru_cache(maxsize=1)
+def commands() -> dict[str, Entry]:
+    """All sub-commands: ours, and those that installed modules bring. Theirs are looked for only when asked for."""
+    found: dict[str, Entry] = {}
+    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+        found[point.name] = Entry(point.module, point.attr, f"What the module {point.name} brings.", _MODULES)
+    return {**found, **COMMANDS}
+
+
+def _placeholder(name: str, entry: Entry) -> TyperCommand:
+    return TyperCommand(name, help=entry.summary, rich_help_panel=entry.panel)
+
+
 class LazyGroup(TyperGroup):
     """Knows its sub-commands by name and summary, and imports the one that is called."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         for name, entry in COMMANDS.items():
-            self.commands[name] = TyperCommand(name, help=entry.summary, rich_help_panel=entry.panel)
+            self.commands[name] = _placeholder(name, entry)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Ours, then those of modules."""
+        return [*COMMANDS, *(name for name in commands() if name not in COMMANDS)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """One of ours, or else of a module."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None and cmd_name in commands():
+            found = _placeholder(cmd_name, commands()[cmd_name])
+        return found
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Replace the placeholder that was found by the real command."""
@@ -82,7 +112,7 @@ class LazyGroup(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Import the sub-command called `name`; returns what the command line framework runs."""
-    entry = COMMANDS[name]
+    entry = COMMANDS.get(name) or commands()[name]
     target = getattr(importlib.import_module(entry.module), entry.attribute)
     if isinstance(target, typer.Typer):
         command = typer.main.get_group(target)

@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from typer.testing import CliRunner
 
-from datapunk.cli.main import COMMANDS, app, load_command
+from datapunk.cli.main import app, commands, load_command
 
+ROOT = Path(__file__).parents[3]
 SHELLS = ("bash", "zsh", "fish")
 # What takes a while to load, and so is loaded by the commands that need it.
 HEAVY = {
@@ -57,7 +59,7 @@ def run_alone(*arguments: str, **environment: str) -> Ended:
 
 def every_command() -> list[tuple[str, ...]]:
     paths: list[tuple[str, ...]] = []
-    for name in COMMANDS:
+    for name in commands():
         paths.append((name,))
         paths += [(name, child) for child in getattr(load_command(name), "commands", {})]
     return paths
@@ -73,7 +75,7 @@ def test_every_command_has_help_that_says_what_it_does(path: tuple[str, ...]) ->
     assert undescribed == []
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", commands())
 def test_the_line_in_the_list_is_of_the_command_that_runs(name: str) -> None:
     answer = run(name, "--help")
     assert answer.status == 0, answer.err
@@ -83,7 +85,7 @@ def test_the_line_in_the_list_is_of_the_command_that_runs(name: str) -> None:
 def test_help_lists_every_command_with_what_it_does() -> None:
     answer = run("--help")
     assert answer.status == 0
-    for name, entry in COMMANDS.items():
+    for name, entry in commands().items():
         assert any(
             line.strip("│ ").startswith(f"{name} ") and entry.summary in line for line in answer.out.splitlines()
         )
@@ -146,3 +148,18 @@ def test_it_completes(line: str, offered: list[str]) -> None:
 
 def test_it_completes_when_a_shell_asks() -> None:
     assert run_alone(**asking("datapunk se")).out.split() == ["send"]
+
+
+def test_modules_bring_commands_of_their_own(tmp_path: Path) -> None:
+    info = tmp_path / "brings_commands-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brings-commands\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[datapunk.commands]\norders = brings_commands:app\nrun = nothing:app\n")
+    (tmp_path / "brings_commands.py").write_text(
+        "import typer\napp = typer.Typer()\n@app.callback()\ndef orders(): pass\n"
+        "@app.command()\ndef count():\n    'Count.'\n    print('many')\n"
+    )
+    path = f"{tmp_path}:{ROOT}"
+    assert run_alone("orders", "count", PYTHONPATH=path).out == "many\n"
+    assert "orders" in run_alone("--help", PYTHONPATH=path).out
+    assert "Run modules" in run_alone("run", "--help", PYTHONPATH=path).out  # ours stay ours

@@ -1,0 +1,283 @@
+"""`datapunk lake load`: looks through files, creates the dataset where it's missing, and sends the rows."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from uuid import uuid5
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from datapunk.cli.messaging import Session, open_session, print_json
+from datapunk.client import Client
+from datapunk.errors import QueryFailed, ReplyTimeout
+from datapunk.messages.codec import AVRO_BINARY
+from datapunk.messages.outcome import Status
+from schemas.lake.commands import CreateDataset
+from schemas.lake.queries import Dataset, GetDataset
+from workflows.lake.files.errors import BadFile, unreadable, unwritable
+from workflows.lake.files.inference import Inference
+from workflows.lake.files.plan import NAMESPACE, OnRows, Options, Plan
+from workflows.lake.files.records import Target
+from workflows.lake.files.rejects import Rejects, most_bad
+from workflows.lake.files.sending import LoadFailed, Sender, Sent
+from workflows.lake.files.sources import find, opened
+
+QUERYABLE_S = 600.0  # for the projections to catch up
+STARTING_S = 30.0  # for a worker that has just started
+AGAIN_S = 0.2
+
+
+@dataclass(frozen=True)
+class NewDataset:
+    """How a dataset is made that isn't there.
+
+    Attributes:
+        schema: a file with its schema; none: it's inferred.
+        key: the field that identifies a record.
+        indexes: fields to index.
+        partitions: how many.
+        sample: rows to infer from; none: all.
+    """
+
+    schema: Path | None = None
+    key: str | None = None
+    indexes: tuple[str, ...] = ()
+    partitions: int = 4
+    sample: int | None = None
+
+
+class Report:
+    """What people see meanwhile, and at the end."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            MofNCompleteColumn(),
+            TextColumn("rows"),
+            TimeElapsedColumn(),
+        )
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._progress = Progress(*columns, console=self._console, redirect_stdout=False)
+
+    def __enter__(self) -> Report:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    @contextmanager
+    def step(self, what: str, rows: int | None) -> Iterator[OnRows]:
+        """A bar for something that is done to so many rows."""
+        task = self._progress.add_task(what, total=rows)
+
+        def advance(rows: int) -> None:
+            self._progress.advance(task, rows)
+
+        yield advance
+
+    def tell(self, text: str, **values: object) -> None:
+        """How it ended: for people, or the values as JSON."""
+        self._progress.stop()
+        if self._as_json:
+            print_json(values)
+        else:
+            self._console.print(text, markup=False)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Files on their way into a dataset.
+
+    Attributes:
+        dataset: its id.
+        sources: paths, patterns and URLs.
+        options: how they're read.
+        new: how the dataset is made if it isn't there.
+        max_bad: how many rows may be set aside: a number or a share of all.
+        rejects: where those go.
+        tenant: whose dataset; by default as set.
+        again: a name for loading once more what was loaded before.
+    """
+
+    dataset: str
+    sources: Sequence[str]
+    options: Options
+    new: NewDataset
+    max_bad: str
+    rejects: Path
+    tenant: str | None = None
+    again: str = ""
+
+    def show_schema(self, report: Report, save: Path | None) -> None:
+        """Print the schema that a new dataset would have."""
+        with ExitStack() as stack:
+            schema = self._schema(self._open(stack, report), report, save)
+        report.tell("")
+        sys.stdout.write(schema + "\n")
+
+    async def run(self, report: Report, save: Path | None, *, dry_run: bool) -> None:
+        """The whole of it.
+
+        Raises:
+            BadFile: if a file is not fit to be loaded; then nothing of any was.
+            LoadFailed: if Lake refuses something.
+        """
+        began = time.monotonic()
+        session = open_session()
+        tenant = self.tenant or session.settings.default_tenant
+        most_bad(self.max_bad, 0)  # before anything takes long
+        with ExitStack() as stack:
+            plans = self._open(stack, report)
+            rejects = stack.enter_context(Rejects(self.rejects))
+            async with _client(session) as client:
+                found = await self._find(client, tenant)
+                target = self._target(found, plans, report, save)
+                rows = self._check(target, plans, rejects, report)
+                if dry_run:
+                    report.tell(
+                        f"{rows - rejects.count:,} of {rows:,} rows fit {self.dataset}; nothing was loaded",
+                        rows=rows,
+                        bad=rejects.count,
+                    )
+                    return
+                if found is None:
+                    await self._create(client, target, tenant)
+                sent = await self._send(client, target, plans, tenant, rows - rejects.count, report)
+                total = await self._total(client, tenant, sent.position)
+        seconds = time.monotonic() - began
+        set_aside = f"; {rejects.count:,} were set aside in {self.rejects}" if rejects.count else ""
+        report.tell(
+            f"{sent.rows:,} rows are in {self.dataset}, in {seconds:.1f} s ({sent.rows / seconds:,.0f} rows/s)"
+            f"{set_aside}. It has {total:,}.",
+            dataset=self.dataset,
+            rows=sent.rows,
+            bad=rejects.count,
+            records=total,
+            position=sent.position,
+            seconds=round(seconds, 3),
+        )
+
+    def _open(self, stack: ExitStack, report: Report) -> list[Plan]:
+        with report.step("open", None):
+            files = [stack.enter_context(opened(source, self.options.encoding)) for source in find(self.sources)]
+            return [Plan.of(file, self.options) for file in files]
+
+    def _target(self, found: Dataset | None, plans: Sequence[Plan], report: Report, save: Path | None) -> Target:
+        if found is None:
+            schema = self._schema(plans, report, save)
+            return Target(self.dataset, schema, self.new.key, self.new.partitions, self.new.indexes)
+        if self.new.schema is not None and _normal(_text(self.new.schema)) != _normal(found.schema):
+            raise BadFile(f"{self.dataset} is there already, with another schema than {self.new.schema}")
+        if save is not None:
+            _save(save, found.schema)
+        return Target(self.dataset, found.schema, found.key, found.summary.partitions, tuple(found.indexes))
+
+    def _schema(self, plans: Sequence[Plan], report: Report, save: Path | None) -> str:
+        if self.new.schema is not None:
+            return _text(self.new.schema)
+        is_text = {plan.reader.is_text for plan in plans}
+        if len(is_text) > 1:
+            raise BadFile("files with types and files of text are one schema only if you give it: --schema")
+        inference = Inference(
+            self.dataset, is_text=is_text.pop(), nulls=self.options.nulls, ignored=self.options.ignored
+        )
+        with report.step("look", sum(plan.rows for plan in plans)) as advance:
+            seen = [plan.infer(inference, advance, self.new.sample) for plan in plans]
+        schema = inference.schema(is_whole=all(seen), never_null=(self.new.key,))
+        if save is not None:
+            _save(save, schema + "\n")
+        return schema
+
+    def _check(self, target: Target, plans: Sequence[Plan], rejects: Rejects, report: Report) -> int:
+        """Set bad rows aside; returns how many rows there are."""
+        rows = sum(plan.rows for plan in plans)
+        with report.step("check", rows) as advance:
+            for plan in plans:
+                plan.check(target, rejects, advance)
+        rejects.check(most_bad(self.max_bad, rows), rows)
+        return rows
+
+    async def _send(
+        self, client: Client, target: Target, plans: Sequence[Plan], tenant: str, rows: int, report: Report
+    ) -> Sent:
+        with report.step("load", rows) as advance:
+            sender = Sender(client, target, tenant, advance)
+            for plan in plans:
+                await sender.send(plan.portions(target, plan.load_id(target, tenant, self.again)))
+        return sender.sent
+
+    async def _find(self, client: Client, tenant: str) -> Dataset | None:
+        until = time.monotonic() + STARTING_S
+        while True:
+            try:
+                found = await client.ask(GetDataset(dataset=self.dataset), tenant=tenant)
+            except QueryFailed as error:
+                if error.error_code == "dataset_unknown":
+                    return None
+                if error.error_code != ReplyTimeout.code or time.monotonic() > until:
+                    raise
+                await asyncio.sleep(AGAIN_S)  # its tables don't exist yet
+            else:
+                assert isinstance(found, Dataset)  # what this query is answered with
+                return found
+
+    async def _create(self, client: Client, target: Target, tenant: str) -> None:
+        command = CreateDataset(
+            name=self.dataset,
+            schema=target.schema,
+            key=target.key,
+            partitions=target.partitions,
+            indexes=list(target.indexes),
+        )
+        id = uuid5(NAMESPACE, msgspec.json.encode((tenant, self.dataset, command)).decode())
+        outcome = await client.send(command, self.dataset, tenant=tenant, message_id=id)
+        if outcome.status is not Status.Accepted:
+            raise LoadFailed(f"{outcome.code}: {outcome.message}")
+
+    async def _total(self, client: Client, tenant: str, position: int) -> int:
+        found = await client.ask(
+            GetDataset(dataset=self.dataset), tenant=tenant, after_position=position or None, timeout_s=QUERYABLE_S
+        )
+        assert isinstance(found, Dataset)  # what this query is answered with
+        return found.summary.records
+
+
+def _client(session: Session) -> Client:
+    return Client(session.settings, session.registry, content_type=AVRO_BINARY)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise unreadable(str(path), error) from None
+    except UnicodeDecodeError as error:
+        raise BadFile(f"{path} isn't UTF-8: {error}") from None
+
+
+def _save(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise unwritable(str(path), error) from None
+
+
+def _normal(schema: str) -> object:
+    from datapunk.messages.schema import parse_text
+
+    return parse_text(schema).normal.root

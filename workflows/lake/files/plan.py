@@ -1,0 +1,149 @@
+"""A file made ready to be loaded: looked through once, so that what is wrong is known before a row is sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID, uuid5
+
+import msgspec
+
+from workflows.lake.files.chunks import Chunk, Reader
+from workflows.lake.files.inference import Inference
+from workflows.lake.files.reading import Format, reader_of
+from workflows.lake.files.records import Portion, Records, Target
+from workflows.lake.files.rejects import Rejects
+from workflows.lake.files.sources import Opened
+
+NAMESPACE = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # for names that are URLs, RFC 9562
+NOTHING = Chunk(0, 0, 1, 0)  # of a file without rows, which has columns all the same
+
+OnRows = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files are read.
+
+    Attributes:
+        format: by default as the file tells.
+        delimiter: of CSV; by default what the header is full of.
+        has_quotes: whether quotes in CSV enclose values.
+        encoding: of text; by default UTF-8, or what a byte order mark says.
+        nulls: texts that stand for null, in every column.
+        ignored: columns that are left out.
+    """
+
+    format: Format | None = None
+    delimiter: str | None = None
+    has_quotes: bool = True
+    encoding: str | None = None
+    nulls: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass
+class Plan:
+    """A file that is open, and its parts.
+
+    Attributes:
+        file: what it is.
+        reader: what reads it.
+        options: how.
+        chunks: its parts.
+        digest: SHA-256 of what is in it.
+    """
+
+    file: Opened
+    reader: Reader
+    options: Options
+    chunks: list[Chunk] = field(default_factory=list[Chunk])
+    digest: str = ""
+
+    @classmethod
+    def of(cls, file: Opened, options: Options) -> Plan:
+        """Find the parts.
+
+        Raises:
+            BadFile: if the file is damaged, or not what it's taken for.
+        """
+        reader = reader_of(file, options.format, delimiter=options.delimiter, has_quotes=options.has_quotes)
+        with file.path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        plan = cls(file, reader, options, list(reader.chunks()), digest)
+        file.check_unchanged()
+        return plan
+
+    @property
+    def rows(self) -> int:
+        """How many it has, those among them that can't be read."""
+        return sum(chunk.rows for chunk in self.chunks)
+
+    def infer(self, inference: Inference, on_rows: OnRows, most: int | None = None) -> bool:
+        """Let the schema be inferred from it.
+
+        Args:
+            inference: what infers.
+            on_rows: is told how many rows were looked at.
+            most: rows to look at.
+
+        Returns:
+            Whether it saw them all.
+        """
+        seen = 0
+        for chunk in self.chunks or [NOTHING]:
+            if most is not None and seen >= most:
+                return False
+            inference.look(self.reader.read(chunk))
+            seen += chunk.rows
+            on_rows(chunk.rows)
+        return True
+
+    def load_id(self, target: Target, tenant: str, again: str = "") -> UUID:
+        """The same for the same rows into the same dataset: a load that is repeated adds nothing."""
+        options = msgspec.json.encode(
+            (self.options.delimiter, self.options.has_quotes, self.options.nulls, self.options.ignored, again)
+        ).decode()
+        what = (tenant, target.dataset, target.schema, target.key, target.partitions, self.digest, options)
+        return uuid5(NAMESPACE, msgspec.json.encode(what).decode())
+
+    def records(self, target: Target, load: UUID) -> Records:
+        """What makes records of its rows.
+
+        Raises:
+            BadFile: if columns and fields don't match.
+        """
+        return Records(
+            target,
+            load,
+            self.reader.columns(),
+            is_text=self.reader.is_text,
+            nulls=self.options.nulls,
+            ignored=self.options.ignored,
+        )
+
+    def check(self, target: Target, rejects: Rejects, on_rows: OnRows) -> None:
+        """Look at every row, and set aside those that don't fit.
+
+        Raises:
+            BadFile: if the file is damaged, or changes.
+        """
+        records = self.records(target, NAMESPACE)
+        for chunk in self.chunks:
+            _, wrong = records.checked(self.reader.read(chunk))
+            rejects.add(self.file.name, wrong)
+            on_rows(chunk.rows)
+        self.file.check_unchanged()
+
+    def portions(self, target: Target, load: UUID, chunks: Sequence[Chunk] | None = None) -> Iterator[list[Portion]]:
+        """The commands' worth of each part.
+
+        Raises:
+            BadFile: if the file is damaged, or changes.
+        """
+        records = self.records(target, load)
+        for chunk in self.chunks if chunks is None else chunks:
+            portions, _ = records.portions(chunk, self.reader.read(chunk))
+            self.file.check_unchanged()
+            yield portions
