@@ -15,7 +15,18 @@ from tests.own_stack import Place
 @pytest.fixture
 def own_settings(place: Place) -> Settings:
     """Servers of one's own, which may be killed."""
-    record = place.start("postgres", "rabbitmq")
+    return started(place, "postgres", "rabbitmq")
+
+
+@pytest.fixture
+def settings_of_own_temporal(place: Place) -> Settings:
+    """Temporal among them."""
+    return started(place, "postgres", "rabbitmq", "temporal")
+
+
+def started(place: Place, *parts: str) -> Settings:
+    """The settings of servers that are started."""
+    record = place.start(*parts)
     variables = {name.removeprefix("DATAPUNK_").lower(): url for name, url in record.endpoints.items()}
     return Settings(**variables).model_copy(  # type: ignore[arg-type]
         update={"directory": Path(), "heartbeat_s": 0.2, "member_timeout_s": 2.0, "shards": 4}
