@@ -74,7 +74,7 @@ class Caller:
         except RPCError as error:
             is_there = error.status is RPCStatusCode.ALREADY_EXISTS  # it was started by this event, or is over
             is_nowhere = error.status is RPCStatusCode.NOT_FOUND and reaction.signal is not None
-            if not (is_there or is_nowhere):
+            if not (is_there or is_nowhere) or _lacks_namespace(error):
                 raise
 
     async def _start(self, id: str, event: RecordedEvent, known: Recorded[Any]) -> None:
@@ -135,3 +135,8 @@ class Caller:
         if traceparent is not None:
             (carrier,) = await self._temporal.data_converter.encode([{"traceparent": traceparent}])
             request.header.fields[TRACE_HEADER].CopyFrom(carrier)
+
+
+def _lacks_namespace(error: RPCError) -> bool:
+    """Whether it's the namespace that wasn't found, which is no reason to drop a signal."""
+    return any(detail.type_url.endswith(".NamespaceNotFoundFailure") for detail in error.grpc_status.details)

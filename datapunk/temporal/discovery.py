@@ -1,4 +1,4 @@
-"""What a module has for Temporal: found in its package of workflows, one file a workflow, its activities beside it."""
+"""What a module has for Temporal: found in the files of its package of workflows, activities beside their workflow."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def _parts(package: str) -> Iterator[ModuleType]:
     try:
         root = importlib.import_module(package)
         yield root
-        for part in pkgutil.walk_packages(getattr(root, "__path__", []), f"{package}."):
-            yield importlib.import_module(part.name)
+        for part in pkgutil.iter_modules(getattr(root, "__path__", []), f"{package}."):
+            if not part.ispkg:  # those hold what workflows use, and may need more than is installed
+                yield importlib.import_module(part.name)
     except ImportError as error:
         raise ConfigurationError(f"the workflows in {package} can't be imported: {error}") from error

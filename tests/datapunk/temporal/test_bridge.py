@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client as TemporalClient
 from temporalio.client import WorkflowHandle
+from temporalio.service import RPCError
 
 from datapunk.client import Client
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
+from datapunk.projection import Recorded
 from datapunk.settings import Settings
 from datapunk.store.connection import connect as connect_to_store
+from datapunk.store.events import RecordedEvent
 from datapunk.store.followers import follower_position
 from datapunk.store.read import read_stream, safe_position
 from datapunk.temporal.bridge import follower_name
-from datapunk.temporal.calling import workflow_id
+from datapunk.temporal.calling import Caller, workflow_id
 from datapunk.temporal.connection import connect
+from datapunk.temporal.reactions import Reaction, same_actor
 from datapunk.testing.platform import Platform, working
 from datapunk.worker import prepare
 from tests.accounts.commands import Deposit, OpenAccount
+from tests.accounts.events import Deposited
 from tests.accounts.module import accounts
 from tests.accounts.workflows.reward import REWARD, RewardFirstDeposit
 from tests.accounts.workflows.tally import Tally, TallyDeposits
@@ -176,3 +183,27 @@ async def test_what_a_killed_worker_was_at_happens_once(
     async with await connect_to_store(settings_with_temporal.database_url) as conn:
         for name in names:
             assert len(await read_stream(conn, "default", f"accounts.account/{name}")) == 3
+
+
+async def test_a_signal_is_not_dropped_because_its_namespace_is_missing(
+    temporal_namespace: str, settings_with_temporal: Settings
+) -> None:
+    lost = settings_with_temporal.model_copy(update={"temporal_namespace": f"{temporal_namespace}-gone"})
+    temporal = await connect(lost, Registry.of([accounts]))
+    caller = Caller(temporal, "accounts", TallyDeposits.__name__)
+    event = RecordedEvent(
+        tenant="default",
+        stream="accounts.account/1",
+        version=1,
+        type="accounts.Deposited",
+        id=uuid4(),
+        schema="",
+        data=b"",
+        causation=uuid4(),
+        metadata={},
+        position=1,
+        at=datetime.now(UTC),
+    )
+    known = Recorded(Deposited(cents=1, balance=1), 1, "default", "1", 1, event.at)
+    with pytest.raises(RPCError, match="not found"):
+        await caller.react("any", Reaction(Deposited, same_actor, signal="deposited"), event, known)
