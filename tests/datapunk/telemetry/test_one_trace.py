@@ -13,7 +13,7 @@ import pytest
 from datapunk.messages.outcome import Status
 from datapunk.settings import Settings
 from datapunk.telemetry import logs, traces
-from tests.accounts.commands import Deposit
+from tests.accounts.commands import Deposit, OpenAccount
 from tests.accounts.module import accounts
 from tests.accounts.queries import GetBalance
 from tests.collector import Collector, Span, collecting
@@ -168,3 +168,17 @@ async def test_trace_and_correlation_id_are_on_the_event_that_followers_hear(set
                     break
     assert TRACE in line
     assert '"correlationid":"c-1"' in line
+
+
+async def test_a_trace_goes_through_the_workflow_that_its_event_starts(
+    settings_with_temporal: Settings, collector: Collector
+) -> None:
+    async with working([accounts], settings_with_temporal, with_workflows=True) as client:
+        with traces.span("the client's own", TRACEPARENT):
+            await client.send(OpenAccount(owner="Ann"), "a")
+        await client.send(Deposit(cents=1), "a")
+        spans = await trace_with(
+            collector, {"RunWorkflow:RewardFirstDeposit", "RunActivity:datapunk.send", "decide accounts.Deposit"}
+        )
+    sent = spans["publish accounts.Deposit"]
+    assert sent.parent_id == spans["RunActivity:datapunk.send"].span_id
