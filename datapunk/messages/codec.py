@@ -14,14 +14,16 @@ import types
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
 
 from datapunk.errors import UndecodableMessage, UnencodableMessage
+from datapunk.messages.codec_shapes import Shape
 from datapunk.messages.codec_source import SourceWriter
 from datapunk.messages.schema import AvroSchema, parse_text
+from datapunk.messages.text_cache import TextCache
 
 M = TypeVar("M")
 
@@ -85,17 +87,51 @@ class Codec(Generic[M]):
     def __init__(self, schema: AvroSchema, classes: Mapping[str, type[Any]] | None = None) -> None:
         self.schema = schema
         _ = schema.parsed  # raises SchemaError if it isn't valid
-        writer = SourceWriter(classes or {}, schema.normal.is_recursive)
-        shape = writer.shape(schema.normal.root)
+        self._classes = classes or {}
+        writer, shape = self._source()
         with _compiled(writer) as names:
             wire = names[shape.hint]
             self._json_decode = msgspec.json.Decoder(wire).decode
             self._json_decode_array = msgspec.json.Decoder(list[wire]).decode
-        self._read, self._write = names[_function(shape.read("")[0])], names[_function(shape.write("")[0])]
-        from_wire, to_wire = _function(shape.from_wire("")), _function(shape.to_wire(""))
-        self._from_wire, self._to_wire = names[from_wire], names[to_wire]
-        self._from_wire_fields, self._to_wire_fields = names[f"{from_wire}_fields"], names[f"{to_wire}_fields"]
+        self._names = names
+        self._from_wire, self._to_wire = names[_function(shape.from_wire(""))], names[_function(shape.to_wire(""))]
         self._json_encode = msgspec.json.Encoder().encode
+
+    def _source(self) -> tuple[SourceWriter, Shape]:
+        """The same at any time."""
+        writer = SourceWriter(self._classes, self.schema.normal.is_recursive)
+        return writer, writer.shape(self.schema.normal.root)
+
+    @cached_property
+    def _binary(self) -> tuple[Any, Any]:
+        """Reads and writes Avro binary. It's half of all source, and many schemas have their records in JSON only."""
+        writer, shape = self._source()
+        _run(writer.binary, self._names)
+        return self._names[_function(shape.read("")[0])], self._names[_function(shape.write("")[0])]
+
+    @cached_property
+    def _read(self) -> Any:
+        return self._binary[0]
+
+    @cached_property
+    def _write(self) -> Any:
+        return self._binary[1]
+
+    @cached_property
+    def _parts(self) -> tuple[Any, Any]:
+        """What converts each field by itself, from the wire and to it: only to say which field is wrong."""
+        writer, shape = self._source()
+        _run(writer.parts, self._names)
+        from_wire, to_wire = _function(shape.from_wire("")), _function(shape.to_wire(""))
+        return self._names[f"{from_wire}_fields"], self._names[f"{to_wire}_fields"]
+
+    @property
+    def _from_wire_fields(self) -> Any:
+        return self._parts[0]
+
+    @property
+    def _to_wire_fields(self) -> Any:
+        return self._parts[1]
 
     def decode_json(self, body: bytes) -> M:
         """From Avro JSON.
@@ -222,13 +258,16 @@ def _compiled(writer: SourceWriter) -> Generator[dict[str, Any]]:
     """
     module = types.ModuleType(f"datapunk.messages.compiled_{next(_numbers)}")
     module.__dict__.update(writer.used)
-    source = "from __future__ import annotations\n" + PRELUDE + "\n".join(writer.lines)
     sys.modules[module.__name__] = module
     try:
-        exec(compile(source, module.__name__, "exec"), module.__dict__)  # noqa: S102
+        _run(["from __future__ import annotations", PRELUDE, *writer.lines], module.__dict__)
         yield module.__dict__
     finally:
         del sys.modules[module.__name__]
+
+
+def _run(lines: list[str], names: dict[str, Any]) -> None:
+    exec(compile("\n".join(lines), names["__name__"], "exec"), names)  # noqa: S102
 
 
 def _reason(error: BaseException) -> str:
@@ -242,7 +281,7 @@ def _function(call: str) -> str:
     return call.rpartition("= ")[2].partition("(")[0]
 
 
-@lru_cache(maxsize=1024)
+@TextCache
 def codec_of_text(text: str) -> Codec[Any]:
     """The codec of a schema that came as text, as a dataset's does; records decode to classes made for it.
 

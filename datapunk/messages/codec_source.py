@@ -28,13 +28,17 @@ class SourceWriter:
         is_recursive: whether a record of the schema can be within itself.
 
     Attributes:
-        lines: the source.
+        lines: the source of classes, and of what converts between Avro JSON and Python objects.
+        binary: the source of what reads and writes Avro binary.
+        parts: the source of each record's conversions field by field.
         used: names in the source that stand for given classes, with the classes.
     """
 
     classes: Mapping[str, type[Any]]
     is_recursive: bool
     lines: list[str] = field(default_factory=list[str])
+    binary: list[str] = field(default_factory=list[str])
+    parts: list[str] = field(default_factory=list[str])
     used: dict[str, type[Any]] = field(default_factory=dict[str, Any])
     _named: dict[str, Shape] = field(default_factory=dict[str, Shape])
     _numbers: int = 0
@@ -74,7 +78,8 @@ class SourceWriter:
 
     def _function(self, head: str, body: list[str]) -> None:
         name, arguments = head.removesuffix(")").split("(")
-        self.lines += [f"def {name}({arguments}{self._parameter}):", *indented(body)]
+        lines = self.binary if name.endswith(("_read", "_write")) else self.lines
+        lines += [f"def {name}({arguments}{self._parameter}):", *indented(body)]
 
     def _functions(self, number: int, kind: str) -> tuple[Statements, Statements, Convert, Convert]:
         """A shape's conversions, as calls of functions that are still to be written."""
@@ -130,7 +135,7 @@ class SourceWriter:
                 f"({item['name']!r}, lambda w{self._parameter}: {getattr(of, direction)(source.format(i=i, a=a))}), "
                 for i, item, a, of in fields
             ]
-            self.lines.append(f"record{number}_{direction}_fields = ({''.join(parts)})")
+            self.parts.append(f"record{number}_{direction}_fields = ({''.join(parts)})")
         return shape
 
     def _enum(self, node: dict[str, Any]) -> Shape:

@@ -26,7 +26,8 @@ PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "by
 NAMED = frozenset({"record", "error", "enum", "fixed"})
 
 MAX_DEPTH = 32  # types within types, as written, and records within records, as references go
-MAX_PARTS = 5_000  # fields, branches, items and symbols; compiling so many takes about a second
+MAX_FIELDS = 2_000  # of one record
+MAX_PARTS = 5_000  # fields, branches, items and symbols; compiling so many takes about a third of a second
 MAX_EMPTIES = 100  # in one record: they take no bytes in binary, so a short body could hold any number
 MAX_FIXED_BYTES = 1 << 20
 MAX_PRECISION = 1_000  # digits: what Postgres' numeric takes
@@ -225,9 +226,12 @@ class _Grammar:
     def _fields(self, fields: Any, space: str, path: str, depth: int) -> list[dict[str, Any]]:
         if not isinstance(fields, list):
             raise SchemaError(f"{path}: a record needs a list of fields")
+        fields = cast("list[Any]", fields)
+        if len(fields) > MAX_FIELDS:
+            raise SchemaError(f"{path}: a record has at most {MAX_FIELDS:,} fields, not {len(fields):,}")
         made: list[dict[str, Any]] = []
         attributes: set[str] = set()
-        for item in cast("list[Any]", fields):
+        for item in fields:
             if not isinstance(item, dict):
                 raise SchemaError(f"{path}: {_short(item)} is not a field")
             item = cast("dict[str, Any]", item)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from datapunk.messages.codec import FieldDescription, codec_of_text
+from datapunk.messages.text_cache import TextCache
 
 # What is reserved for ourselves starts with an underscore; datasets can't have such fields.
 PARTITION, OFFSET = "_partition", "_offset"
@@ -82,7 +82,7 @@ def column_of(field: FieldDescription) -> Column:
     return Column(field.name, name, sql_type, field.attribute, adapt, field.is_nullable)
 
 
-@lru_cache(maxsize=1024)
+@TextCache
 def columns_of(schema: str) -> tuple[Column, ...]:
     """The columns of a dataset's table, in the order of its schema."""
     return tuple(map(column_of, codec_of_text(schema).fields))

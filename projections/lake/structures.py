@@ -7,18 +7,18 @@ an int or a long.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from datapunk.messages.codec import codec_of_text
+from datapunk.messages.text_cache import TextCache
 from projections.lake.columns import columns_of
 
 Texts = tuple[str | None, ...]  # of one record's structures, in the order of their columns
 
 
-@lru_cache(maxsize=1024)
+@TextCache
 def structures_of(schema: str) -> Callable[[bytes, Sequence[Any]], list[Texts]] | None:
     """A function from the JSON text of records, and these decoded, to their structures; none: it has no structures."""
     columns = [column for column in columns_of(schema) if column.is_structure]

@@ -134,7 +134,23 @@ def tower(levels: int, default: dict[str, Any], leaf: str) -> str:
 
 
 EXPENSIVE = {
-    "10,000 fields": (record(*({"name": f"f{i}", "type": "int"} for i in range(10_000))), "more than 5000"),
+    "10,000 fields": (record(*({"name": f"f{i}", "type": "int"} for i in range(10_000))), "at most 2,000 fields"),
+    "10,000 fields in records": (
+        record(
+            *(
+                {
+                    "name": f"r{i}",
+                    "type": {
+                        "type": "record",
+                        "name": f"R{i}",
+                        "fields": [{"name": f"f{j}", "type": "int"} for j in range(1_000)],
+                    },
+                }
+                for i in range(10)
+            )
+        ),
+        "more than 5000",
+    ),
     "10,000 symbols": (
         of_type({"type": "enum", "name": "E", "symbols": [f"s{i}" for i in range(10_000)]}),
         "more than 5000",
