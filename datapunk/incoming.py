@@ -107,13 +107,14 @@ class Intake:
             actor,
             (envelope.tenant, stream),
             envelope.id,
-            _digest(envelope, delivery.body),
+            command_digest(envelope, delivery.body),
             received_at,
             traces.traceparent_of({"traceparent": envelope.traceparent}),
         )
 
 
-def _digest(envelope: Envelope, body: bytes) -> bytes:
+def command_digest(envelope: Envelope, body: bytes) -> bytes:
+    """By which the inbox tells a retry of a command from another one under its id."""
     digest = blake2b(body, digest_size=16)
     digest.update(f"{envelope.tenant}\0{envelope.type}\0{envelope.actor_id}\0{envelope.content_type}".encode())
     return digest.digest()

@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from datapunk.errors import ConfigurationError
+
+
+class RetrySetting(BaseModel):
+    """How often, and when, dead letters are tried again by themselves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    attempts: int = Field(3, ge=0, le=20)
+    first_s: float = Field(1.0, gt=0, le=86_400)
 
 
 class Settings(BaseSettings):
@@ -56,6 +65,15 @@ class Settings(BaseSettings):
     projection_batch: int = Field(2000, ge=1, le=50_000, description="most events applied in one transaction")
     inbox_retention_days: int = Field(
         30, ge=1, description="how long a command sent again is recognised, and answered as before"
+    )
+    dead_letter_retries: dict[str, RetrySetting] = Field(
+        {},
+        description="how dead letters are tried again by themselves, by message type or reason, as JSON: "
+        '`{"lake.AppendRecords": {"attempts": 5, "first_s": 10}, "handler_failed": {"attempts": 0}}`; '
+        "docs/how-to/dead-letters.md has what holds without",
+    )
+    dead_letter_crowd: int = Field(
+        100, ge=1, description="dead letters of one cause in a minute beyond which they are handled as a group"
     )
     max_message_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="largest body accepted")
     query_timeout_s: float = Field(10.0, gt=0, description="how long a query may take")

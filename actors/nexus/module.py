@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from actors.nexus.dead_letter import DeadLetter
+from actors.nexus.keeper import Keeper
 from actors.nexus.subscription import Subscription
 from datapunk import Module
+from projections.nexus.dead_letters import DeadLetters
+from projections.nexus.find_dead_letters import count_dead_letters, find_dead_letters, get_dead_letter
 from projections.nexus.find_subscriptions import get_subscription, list_subscriptions
 from projections.nexus.subscriptions import Subscriptions
 
 nexus = Module(
     name="nexus",
     schemas="schemas.nexus",
-    actors=[Subscription],
-    projections=[Subscriptions],
-    queries=[get_subscription, list_subscriptions],
-    description="Webhooks: deliver events to URLs.",
+    actors=[DeadLetter, Subscription],
+    projections=[DeadLetters, Subscriptions],
+    queries=[count_dead_letters, find_dead_letters, get_dead_letter, get_subscription, list_subscriptions],
+    services={"keeper": Keeper},
+    description="Dead letters: keep, show, edit and redrive them. Webhooks: deliver events to URLs.",
 )

@@ -18,6 +18,7 @@ from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
 
 DEAD = "datapunk.dead"  # exchange: dead letters, routing key <module>.<reason>
+DEAD_SUFFIX = ".dead"  # of a queue of dead letters, behind the name of its module
 MAX_TRACE = 8_192  # characters: headers must fit into one frame
 MAX_MESSAGE = 2_000  # characters
 FALLBACK_MODULE = "datapunk"

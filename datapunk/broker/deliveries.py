@@ -25,6 +25,7 @@ class Delivery:
         unreadable: why its properties can't be read, and so are empty, or why they can't be written again
             (`dead_letter.bury`); "" if they can. Such a message can only be handed back to the broker, which keeps
             it as it came.
+        raw_properties: where they can't be read, what came in their place.
     """
 
     __slots__ = (
@@ -34,6 +35,7 @@ class Delivery:
         "delivery_tag",
         "exchange",
         "properties",
+        "raw_properties",
         "redelivered",
         "routing_key",
         "unreadable",
@@ -50,6 +52,7 @@ class Delivery:
         properties: Properties,
         body: bytes,
         unreadable: str = "",
+        raw_properties: bytes = b"",
     ) -> None:
         self.channel = channel
         self.consumer_tag = consumer_tag
@@ -60,6 +63,7 @@ class Delivery:
         self.properties = properties
         self.body = body
         self.unreadable = unreadable
+        self.raw_properties = raw_properties
 
 
 class Deliveries:

@@ -47,6 +47,7 @@ CLOSE_TIMEOUT_S = 5.0
 FRAME_MAX = 131_072  # bytes: what RabbitMQ proposes, too
 LARGEST_FRAME = 16 * FRAME_MAX  # bytes: a dead letter's header may outgrow what was agreed; more isn't AMQP
 MOST_PROPERTIES = 65_536  # bytes: half a frame, which leaves room for what a dead letter adds
+PROPERTIES = 12  # where they begin in a content header
 CAPABILITIES = {
     "publisher_confirms": True,
     "consumer_cancel_notify": True,
@@ -243,7 +244,8 @@ class Link(asyncio.Protocol):
         body = content.pieces[0] if len(content.pieces) == 1 else b"".join(content.pieces)
         if content.returned is None:
             by = self._channels[channel]
-            by.on_delivery(Delivery(by, *read_deliver(content.method), properties, body, unreadable))
+            raw = content.header[PROPERTIES:] if unreadable else b""
+            by.on_delivery(Delivery(by, *read_deliver(content.method), properties, body, unreadable, raw))
             return
         method = content.returned
         self._channels[channel].returned.append(
@@ -341,7 +343,7 @@ def _read_properties(header: bytes) -> tuple[Properties, str]:
     if len(header) > MOST_PROPERTIES:
         return Properties(), f"properties and headers have {len(header):,} bytes; {MOST_PROPERTIES:,} are the limit"
     try:
-        return decode_properties(header, 12), ""
+        return decode_properties(header, PROPERTIES), ""
     except InvalidEnvelope as error:
         return Properties(), str(error)
 

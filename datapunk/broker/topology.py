@@ -12,7 +12,7 @@ import psycopg
 from aio_pika.exceptions import AMQPError
 from psycopg import AsyncConnection
 
-from datapunk.broker.dead_letter import DEAD
+from datapunk.broker.dead_letter import DEAD, DEAD_SUFFIX
 from datapunk.errors import BrokerError, ConfigurationError, ConnectionLost, MovedByBroker
 from datapunk.module import Module
 from datapunk.settings import Settings
@@ -21,7 +21,7 @@ from datapunk.store.statements import statement
 
 UNROUTABLE = "datapunk.unroutable"  # exchange: alternate of all command and query exchanges
 UNROUTABLE_QUEUE = "unroutable"
-UNROUTABLE_DEAD_QUEUE = f"{UNROUTABLE_QUEUE}.dead"
+UNROUTABLE_DEAD_QUEUE = f"{UNROUTABLE_QUEUE}{DEAD_SUFFIX}"
 # Quorum queues drop or dead-letter a message after so many deliveries, on RabbitMQ 4 after 20 by default. A
 # command is redelivered whenever its process dies, which is no fault of its own.
 DELIVERY_LIMIT = 1000
@@ -104,7 +104,7 @@ def topology_of(module: Module, shards: int) -> Topology:
         queues=(
             Queue(UNROUTABLE_QUEUE, {**_dead_lettering(UNROUTABLE_QUEUE), "x-queue-type": "quorum"}),
             Queue(UNROUTABLE_DEAD_QUEUE, {"x-queue-type": "quorum"}),
-            Queue(f"{name}.dead", {"x-queue-type": "quorum"}),
+            Queue(f"{name}{DEAD_SUFFIX}", {"x-queue-type": "quorum"}),
             Queue(
                 query_queue(name),
                 {
@@ -119,9 +119,9 @@ def topology_of(module: Module, shards: int) -> Topology:
         bindings=(
             Binding(UNROUTABLE, UNROUTABLE_QUEUE, ""),
             Binding(DEAD, UNROUTABLE_DEAD_QUEUE, f"{UNROUTABLE_QUEUE}.#"),
-            Binding(DEAD, f"{name}.dead", f"{name}.#"),
+            Binding(DEAD, f"{name}{DEAD_SUFFIX}", f"{name}.#"),
             # Queries that a server can't read are kept. Those that nobody took in time are not: nobody waits for them.
-            Binding(f"{name}.queries.dead", f"{name}.dead", "", arguments=REJECTED),
+            Binding(f"{name}.queries.dead", f"{name}{DEAD_SUFFIX}", "", arguments=REJECTED),
             *(Binding(f"{name}.commands", f"{name}.shards", type, to_exchange=True) for type in module.command_types),
             *(Binding(f"{name}.shards", queue, "1") for queue in commands),
             *(Binding(f"{name}.queries", query_queue(name), handler.query.message_type) for handler in module.queries),

@@ -12,6 +12,194 @@ from uuid import UUID
 import msgspec
 
 
+class DeadLetterKind(StrEnum):
+    """Kinds of reasons. Poison: wrong in itself. Schema: of a type or schema that nobody knew. Failed: what
+    it led to failed, and may not the next time. Unroutable: no queue took it. Expired: nobody took it in
+    time. ByBroker: handed back to the broker, or delivered too often. Oversized: too large. Reply: an
+    outcome whose reply queue was gone.
+    """
+
+    Poison = "Poison"
+    Schema = "Schema"
+    Failed = "Failed"
+    Unroutable = "Unroutable"
+    Expired = "Expired"
+    ByBroker = "ByBroker"
+    Oversized = "Oversized"
+    Reply = "Reply"
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a message that couldn't be handled, besides its body, which is kept apart.
+
+    Attributes:
+        module: Whose it is, as in lake; 'unroutable' if it belongs to none.
+        type: Its message type; empty if it says none.
+        reason: The code of what is wrong, as in undecodable.
+        kind: The kind of that reason.
+        message: What is wrong, for people.
+        died_at: When it was put aside.
+        died_by: Which process put it aside.
+        exchange: Where it was published.
+        routing_key: With which key.
+        queue: From which queue it was taken.
+        message_id: Its message id, if it has one.
+        correlation_id: What it belongs to, if it says so.
+        actor: The id of the actor it was for, if it names one.
+        tenant: Whose data it's about, if it says so.
+        content_type: How its body is encoded, if it says so.
+        size: Bytes of its body.
+    """
+
+    module: str
+    type: str = ""
+    reason: str
+    kind: DeadLetterKind
+    message: str = ""
+    died_at: datetime
+    died_by: str = ""
+    exchange: str = ""
+    routing_key: str = ""
+    queue: str = ""
+    message_id: str | None = None
+    correlation_id: str | None = None
+    actor: str | None = None
+    tenant: str | None = None
+    content_type: str | None = None
+    size: int
+
+
+class DeadLetterState(StrEnum):
+    """Where a dead letter stands. Retrying: it's tried again by itself. Parked: it waits for a person.
+    Redriven: it was published again, and what came of it isn't known yet. Resolved: it was handled.
+    Discarded: it was given up.
+    """
+
+    Retrying = "Retrying"
+    Parked = "Parked"
+    Redriven = "Redriven"
+    Resolved = "Resolved"
+    Discarded = "Discarded"
+
+
+class DeadLetterCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many dead letters have the same cause, and stand alike.
+
+    Attributes:
+        module: Whose they are.
+        type: Their message type.
+        reason: The code of what is wrong.
+        state: Where they stand.
+        count: How many.
+        oldest_at: When the first of them was put aside.
+        latest_at: When the last of them was put aside.
+    """
+
+    module: str
+    type: str
+    reason: str
+    state: DeadLetterState
+    count: int
+    oldest_at: datetime
+    latest_at: datetime
+
+
+class DeadLetterEdit(msgspec.Struct, frozen=True, kw_only=True):
+    """How a message differs from its original.
+
+    Attributes:
+        message_id: Its new id.
+        body: Its new body, or the first MiB; none: the original's.
+        content_type: None: the original's.
+        type: None: the original's.
+        actor: None: the original's.
+    """
+
+    message_id: UUID
+    body: bytes | None = None
+    content_type: str | None = None
+    type: str | None = None
+    actor: str | None = None
+
+
+class DeadLetterResult(StrEnum):
+    """What came of a dead letter that was published again. Accepted: the command took effect. Rejected: its
+    actor said no. Published: it's no command, and a queue took it.
+    """
+
+    Accepted = "Accepted"
+    Rejected = "Rejected"
+    Published = "Published"
+
+
+class DeadLetterStep(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to a dead letter.
+
+    Attributes:
+        at: When.
+        what: The event, as in DeadLetterEdited.
+        by: Who.
+        why: Why, or what is wrong.
+    """
+
+    at: datetime
+    what: str
+    by: str
+    why: str
+
+
+class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter as lists show it.
+
+    Attributes:
+        id: Its dead-id.
+        module: Whose it is.
+        type: Its message type.
+        reason: The code of what is wrong, the last time.
+        kind: The kind of the reason it was put aside for first.
+        message: What is wrong, for people, the last time.
+        state: Where it stands.
+        is_crowded: Whether it came with many others for the same cause.
+        is_edited: Whether it was edited.
+        attempts: How often it was published again.
+        actor: The id of the actor it's for.
+        tenant: Whose data it's about.
+        message_id: Its message id.
+        size: Bytes of its body.
+        parked_at: When it was put aside first.
+        updated_at: When its latest event was.
+    """
+
+    id: UUID
+    module: str
+    type: str
+    reason: str
+    kind: DeadLetterKind
+    message: str
+    state: DeadLetterState
+    is_crowded: bool
+    is_edited: bool
+    attempts: int
+    actor: str | None = None
+    tenant: str | None = None
+    message_id: str | None = None
+    size: int
+    parked_at: datetime
+    updated_at: datetime
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """How often, and when, what was put aside is tried again by itself.
+
+    Attributes:
+        attempts: How often; 0: it waits for a person.
+        first_s: Seconds before the first time; each further pause is twice as long.
+    """
+
+    attempts: int = 0
+    first_s: float = 1.0
+
+
 class SubscriptionState(StrEnum):
     """Whether a subscription delivers."""
 
@@ -44,12 +232,30 @@ class SubscriptionSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AVRO_TYPES: dict[str, type] = {
+    "nexus.DeadLetter": DeadLetter,
+    "nexus.DeadLetterKind": DeadLetterKind,
+    "nexus.DeadLetterCount": DeadLetterCount,
+    "nexus.DeadLetterState": DeadLetterState,
+    "nexus.DeadLetterEdit": DeadLetterEdit,
+    "nexus.DeadLetterResult": DeadLetterResult,
+    "nexus.DeadLetterStep": DeadLetterStep,
+    "nexus.DeadLetterSummary": DeadLetterSummary,
+    "nexus.Retry": Retry,
     "nexus.SubscriptionState": SubscriptionState,
     "nexus.SubscriptionSummary": SubscriptionSummary,
 }
 
 __all__ = [
     "AVRO_TYPES",
+    "DeadLetter",
+    "DeadLetterCount",
+    "DeadLetterEdit",
+    "DeadLetterKind",
+    "DeadLetterResult",
+    "DeadLetterState",
+    "DeadLetterStep",
+    "DeadLetterSummary",
+    "Retry",
     "SubscriptionState",
     "SubscriptionSummary",
 ]

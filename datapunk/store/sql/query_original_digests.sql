@@ -1,0 +1,1 @@
+select id, digest from originals where id = any(%(ids)b::uuid[])

@@ -1,0 +1,1 @@
+select id, queue, properties, body from originals where id = any(%(ids)b::uuid[])
