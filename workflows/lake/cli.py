@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from datapunk.cli.messaging import Json, Tenant
+
+if TYPE_CHECKING:
+    from workflows.lake.files.reading import Format
 
 app = typer.Typer(no_args_is_help=True, help="Load files into datasets, and write datasets to files.")
 
@@ -85,14 +88,9 @@ def load(
     require_polars()
     from workflows.lake.files.loading import Load, NewDataset, Report
     from workflows.lake.files.plan import Options
-    from workflows.lake.files.reading import Format
 
-    try:
-        read_as = None if format is None else Format(format)
-    except ValueError:
-        raise typer.BadParameter(f"--format is one of {', '.join(Format)}") from None
     _check_text(delimiter, encoding)
-    options = Options(read_as, delimiter, not no_quotes, encoding, tuple(nulls or ()), tuple(ignored or ()))
+    options = Options(_format(format), delimiter, not no_quotes, encoding, tuple(nulls or ()), tuple(ignored or ()))
     new = NewDataset(schema, key, tuple(indexes or ()), partitions, sample)
     load = Load(dataset, files, options, new, max_bad, rejects or Path(f"{dataset}.rejects.jsonl"), tenant, again)
     with Report(as_json=as_json) as report:
@@ -100,6 +98,42 @@ def load(
             load.show_schema(report, save_schema)
         else:
             asyncio.run(load.run(report, save_schema, dry_run=dry_run))
+
+
+@app.command()
+def dump(
+    dataset: Annotated[str, typer.Argument(help="The dataset's id.")],
+    file: Annotated[str, typer.Argument(help="Where to; its end tells the format, and .gz or .zst that it's packed.")],
+    format: Annotated[
+        str | None, typer.Option(help="csv, tsv, jsonl, parquet, arrow or avro; by default as the name tells.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="Only such rows, as in 'celsius >= 1.5'; repeatable, all must hold."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it's there.")] = False,
+    tenant: Tenant = None,
+    as_json: Json = False,
+) -> None:
+    """Write a dataset's rows to a file: CSV, TSV, JSON lines, Parquet, Arrow IPC or Avro, in constant memory.
+
+    The rows are of one moment, and the file is whole or not there. `lake load` reads it back.
+    """
+    from workflows.lake.files.errors import require_polars
+
+    require_polars()
+    from workflows.lake.files.dumping import dump as dump_rows
+
+    dump_rows(dataset, file, _format(format), where or (), tenant, overwrite=overwrite, as_json=as_json)
+
+
+def _format(name: str | None) -> Format | None:
+    from workflows.lake.files.reading import Format
+
+    try:
+        return None if name is None else Format(name)
+    except ValueError:
+        raise typer.BadParameter(f"--format is one of {', '.join(Format)}") from None
 
 
 def _check_text(delimiter: str | None, encoding: str | None) -> None:

@@ -13,6 +13,7 @@ from datetime import date
 import polars as pl
 
 from workflows.lake.files.fields import Field
+from workflows.lake.files.nesting import nested
 
 # What stands for nothing where no text is meant; in texts it's a text like others.
 NO_VALUE = ("", "NA", "N/A", "n/a", "NULL", "null", "None", "NaN", "nan", "\\N", "-")
@@ -100,12 +101,12 @@ def to_boolean(raw: pl.Series) -> pl.Series:
 
 def _converted(field: Field, raw: pl.Series) -> pl.Series:
     """The column in its type, with null for what doesn't fit."""
-    if raw.dtype == field.dtype:
+    if raw.dtype == field.dtype and not field.is_nested:
         return raw
     nothing = pl.Series(raw.name, [None], dtype=field.dtype).new_from_index(0, len(raw))
     if field.is_nested:  # polars would make a list or a structure of anything
         is_alike = isinstance(raw.dtype, (pl.List, pl.Array) if field.kind == "array" else pl.Struct)
-        return _nested(field, raw) if is_alike or raw.dtype == pl.String else nothing
+        return nested(field, raw, _part) if is_alike or raw.dtype == pl.String else nothing
     if raw.dtype == pl.String:
         return _from_text(field, raw)
     if field.dtype == pl.String:
@@ -171,22 +172,13 @@ def _to_instant(dtype: pl.Datetime, raw: pl.Series) -> pl.Series:
     return values.set((back != raw).fill_null(False), None)
 
 
-def _nested(field: Field, raw: pl.Series) -> pl.Series:
-    """Lists and structures; in text they're JSON."""
-
-    def convert(part: pl.Series) -> pl.Series:
-        return part.str.json_decode(field.dtype) if part.dtype == pl.String else part.cast(field.dtype, strict=True)
-
-    try:
-        return convert(raw)
-    except pl.exceptions.PolarsError:
-        pieces: list[pl.Series] = []
-        for index in range(len(raw)):
-            try:
-                pieces.append(convert(raw[index : index + 1]))
-            except pl.exceptions.PolarsError:
-                pieces.append(pl.Series(raw.name, [None], dtype=field.dtype))
-        return pl.concat(pieces)
+def _part(field: Field, raw: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """A part of a list or a structure, and which of it don't fit."""
+    values, faults = coerced(field, raw)
+    is_bad = pl.Series([False]).new_from_index(0, len(raw))
+    for fault in faults:
+        is_bad |= fault.mask
+    return values, is_bad
 
 
 def _constraints(field: Field, raw: pl.Series, values: pl.Series, is_indexed: bool) -> Sequence[tuple[pl.Series, str]]:

@@ -32,6 +32,7 @@ LOGICAL: Mapping[str, pl.DataType] = {
     "local-timestamp-micros": pl.Datetime("us"),
     "uuid": pl.String(),
 }
+JSON = "json"  # the kind of fields that columns hold as text
 NANOSECONDS = {"time-millis": 1_000_000, "time-micros": 1_000}  # in one of them
 
 
@@ -81,6 +82,19 @@ def fields_of(schema: str) -> tuple[Field, ...]:
     if normal.is_recursive:
         raise BadFile("records within themselves can't be loaded from files: send them by lake.AppendRecords")
     return tuple(_field(item, normal.types) for item in normal.root["fields"])
+
+
+def readable_fields_of(schema: str) -> tuple[Field, ...]:
+    """The same for what is to be read: columns can't hold some types, which are of the kind `json` then."""
+    normal, found = parse_text(schema).normal, list[Field]()
+    for item in normal.root["fields"]:
+        try:
+            if normal.is_recursive:
+                raise BadFile("a field that may have itself within")
+            found.append(_field(item, normal.types))
+        except BadFile:
+            found.append(Field(item["name"], JSON, item["type"], True, False, "", pl.String()))
+    return tuple(found)
 
 
 def _field(item: Mapping[str, Any], types: Mapping[str, Any]) -> Field:
@@ -145,6 +159,35 @@ def written(field: Field, column: pl.Expr) -> pl.Expr:
     if field.tag:
         return pl.when(column.is_null()).then(None).otherwise(pl.struct(value.alias(field.tag)))
     return value
+
+
+def written_dtype(field: Field, *, is_tagged: bool = True) -> pl.DataType:
+    """The type of a column of what JSON has of it, as `written` makes it."""
+    if field.kind == "record":
+        dtype: pl.DataType = pl.Struct({part.name: written_dtype(part) for part in field.parts})
+    elif field.kind == "array":
+        dtype = pl.List(written_dtype(field.parts[0]))
+    elif field.dtype.is_temporal():
+        dtype = pl.Int64()
+    else:
+        dtype = field.dtype
+    return pl.Struct({field.tag: dtype}) if field.tag and is_tagged else dtype
+
+
+def read(field: Field, column: pl.Expr, *, is_tagged: bool = True) -> pl.Expr:
+    """The reverse of `written`."""
+    if field.tag and is_tagged:
+        column = column.struct.field(field.tag)
+    if field.kind == "record":
+        parts = [read(part, column.struct.field(part.name)).alias(part.name) for part in field.parts]
+        return pl.when(column.is_null()).then(None).otherwise(pl.struct(parts))
+    if field.kind == "array":
+        return column.list.eval(read(field.parts[0], pl.element()))
+    if field.kind in NANOSECONDS:
+        return (column * NANOSECONDS[field.kind]).cast(field.dtype)
+    if field.dtype == pl.Date:
+        return column.cast(pl.Int32).cast(field.dtype)
+    return column.cast(field.dtype) if field.dtype.is_temporal() else column
 
 
 def bytes_written(field: Field, column: pl.Series) -> pl.Series:

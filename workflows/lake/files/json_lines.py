@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
+from typing import Any
 
 import polars as pl
 
@@ -71,20 +73,35 @@ class JsonLines:
         if frame is not None and frame.height == len(lines):
             return Batch(frame, range(chunk.first, chunk.first + len(lines)), lambda index: _shown(lines[index]))
         good, numbers, rejects = list[bytes](), list[int](), list[Reject]()
+        kinds: dict[str, set[type]] = {}
         for number, line in enumerate(lines, chunk.first):
             if not line.strip():
                 continue
-            if reason := _wrong(line):
-                rejects.append(Reject(number, None, reason, _shown(line)))
-            else:
-                good.append(line)
-                numbers.append(number)
-        frame = self._parse(b"\n".join(good)) if good else pl.DataFrame()
-        if frame is None or frame.height != len(good):
-            frame = self._parse_each(good, numbers, rejects)
+            found = _read(line)
+            if isinstance(found, str):
+                rejects.append(Reject(number, None, found, _shown(line)))
+                continue
+            good.append(line)
+            numbers.append(number)
+            for name, value in found.items():
+                kinds.setdefault(name, set()).add(float if type(value) is int else type(value))
+        frame = self._parse_mixed(good, numbers, rejects, kinds) if good else pl.DataFrame()
         return Batch(frame, numbers, lambda index: _shown(good[index]), rejects)
 
+    def _parse_mixed(
+        self, good: list[bytes], numbers: list[int], rejects: list[Reject], kinds: dict[str, set[type]]
+    ) -> pl.DataFrame:
+        """Columns that have values of several kinds become text, and if that isn't enough, those with parts do, too."""
+        mixed = [name for name, found in kinds.items() if len(found - {type(None)}) > 1]
+        nested = [name for name, found in kinds.items() if found & {list, dict}]
+        for texts in (mixed, [*mixed, *nested]):
+            frame = self._parse(b"\n".join(_with_texts(line, texts) for line in good))
+            if frame is not None and frame.height == len(good):
+                return frame
+        return self._parse_each(good, numbers, rejects, list(kinds))
+
     def _parse(self, data: bytes) -> pl.DataFrame | None:
+        """The lines; none: they can't be read as one table."""
         try:
             with explaining(self.name):
                 frame = pl.read_ndjson(io.BytesIO(data), infer_schema_length=None)
@@ -93,12 +110,14 @@ class JsonLines:
         check_columns(frame.columns, self.name)
         return frame
 
-    def _parse_each(self, good: list[bytes], numbers: list[int], rejects: list[Reject]) -> pl.DataFrame:
-        """Line by line, where polars refuses what Python's JSON bears; the refused leave `good` and `numbers`."""
+    def _parse_each(
+        self, good: list[bytes], numbers: list[int], rejects: list[Reject], names: Sequence[str]
+    ) -> pl.DataFrame:
+        """Line by line, all as text; what polars refuses and Python's JSON bears leaves `good` and `numbers`."""
         frames: list[pl.DataFrame] = []
         kept: list[tuple[bytes, int]] = []
         for line, number in zip(good, numbers, strict=True):
-            frame = self._parse(line)
+            frame = self._parse(_with_texts(line, names))
             if frame is None:
                 rejects.append(Reject(number, None, "values that can't be read", _shown(line)))
             else:
@@ -108,14 +127,26 @@ class JsonLines:
         return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
 
-def _wrong(line: bytes) -> str | None:
+def _read(line: bytes) -> dict[str, Any] | str:
+    """An object, or what is wrong with it."""
     try:
         value = json.loads(line)
     except UnicodeDecodeError as error:
         return f"not UTF-8: byte 0x{line[error.start]:02x} at {error.start}"
     except (ValueError, RecursionError) as error:
         return f"not JSON: {error}"
-    return None if isinstance(value, dict) else f"a JSON {type(value).__name__}, and no object"
+    return value if isinstance(value, dict) else f"a JSON {type(value).__name__}, and no object"
+
+
+def _with_texts(line: bytes, names: Sequence[str]) -> bytes:
+    """The same object, in which these values are texts."""
+    if not names:
+        return line
+    value = json.loads(line)
+    for name in names:
+        if not isinstance(value.get(name), (str, NoneType)):
+            value[name] = json.dumps(value[name], ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False).encode()
 
 
 def _shown(line: bytes) -> str:

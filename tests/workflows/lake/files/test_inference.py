@@ -106,3 +106,26 @@ def test_types_that_never_fit_each_other_are_refused(tmp_path: Path, monkeypatch
     path.write_text('{"a":1}\n' * 5 + '{"a":{"x":1}}\n')
     with pytest.raises(BadFile, match="column a changes its type midway"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "type"),
+    [
+        (["5", '{"x":7}'], "string"),
+        (["5", '"5"', "true"], "string"),
+        (["[1]", "5"], "string"),
+        (['{"x":5}', '{"x":{"y":1}}'], "string"),
+        (["[1]", "[[1]]"], "string"),
+        (["1", "2.5", "null"], ["null", "double"]),
+    ],
+)
+def test_values_of_several_kinds_become_text(tmp_path: Path, values: list[str], type: Any) -> None:
+    path = tmp_path / "table.jsonl"
+    path.write_text("".join(f'{{"a":{value},"b":1}}\n' for value in values))
+    loaded = load(path)
+    assert loaded.fields == {"a": type, "b": "long"}
+    assert loaded.rejects == []
+    if type == "string":
+        assert [json.loads(row[0]) if row[0][0] in "[{" else row[0] for row in loaded.rows] == [
+            json.loads(value) if value[0] in "[{" else value.strip('"') for value in values
+        ]

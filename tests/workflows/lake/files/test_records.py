@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from actors.lake.partition import MAX_BYTES, MAX_RECORDS, partition_of
 from tests.loading_files import load, schema_of
+from workflows.lake.files.records import RECORDS
 
 UUID = {"type": "string", "logicalType": "uuid"}
 
@@ -58,10 +59,10 @@ def test_without_a_key_all_partitions_get_some(tmp_path: Path, monkeypatch: pyte
 
 
 def test_commands_are_no_larger_than_lake_takes(tmp_path: Path) -> None:
-    path = lines(tmp_path / "a.jsonl", *({"k": "æ" * 4_000} for _ in range(MAX_RECORDS + 1)))
+    path = lines(tmp_path / "a.jsonl", *({"k": "æ" * 4_000} for _ in range(1_500)))
     loaded = load(path)
-    assert sum(portion.count for portion in loaded.portions) == MAX_RECORDS + 1
-    assert max(portion.count for portion in loaded.portions) <= MAX_RECORDS
+    assert sum(portion.count for portion in loaded.portions) == 1_500
+    assert RECORDS <= MAX_RECORDS
     assert max(len(portion.records.encode()) for portion in loaded.portions) <= MAX_BYTES
 
 
@@ -111,3 +112,43 @@ def test_what_would_lose_something_is_set_aside(tmp_path: Path, type: Any, text:
     loaded = load(path, schema=schema_of(v=type, w="string"))
     assert loaded.rows == []
     assert [reject.column for reject in loaded.rejects] == ["v"]
+
+
+AT = {
+    "type": "record",
+    "name": "At",
+    "fields": [{"name": "x", "type": "long"}, {"name": "on", "type": ["null", {"type": "int", "logicalType": "date"}]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "is_good"),
+    [
+        ({"x": 1, "on": "2020-02-29"}, True),
+        ({"x": 1, "on": None}, True),
+        ({"x": 1}, True),
+        ({"x": None, "on": None}, False),
+        ({"x": "a", "on": None}, False),
+        ({"x": 1, "on": "2020-02-30"}, False),
+        ({"x": 1, "on": None, "z": 5}, False),
+        (5, False),
+        (None, False),
+    ],
+)
+def test_parts_of_structures_fit_or_the_row_is_set_aside(tmp_path: Path, value: Any, is_good: bool) -> None:
+    loaded = load(
+        lines(tmp_path / "a.jsonl", {"at": value, "n": 1}, {"at": {"x": 7}, "n": 2}), schema=schema_of(at=AT, n="long")
+    )
+    assert [row[1] for row in loaded.rows] == ([1, 2] if is_good else [2])
+    assert [reject.row for reject in loaded.rejects] == ([] if is_good else [1])
+
+
+@pytest.mark.parametrize(
+    ("value", "is_good"),
+    [([], True), ([{"x": 1}], True), ([{"x": 1}, {"x": None}], False), ([None], False), (None, False), ("x", False)],
+)
+def test_items_of_lists_fit_or_the_row_is_set_aside(tmp_path: Path, value: Any, is_good: bool) -> None:
+    path = lines(tmp_path / "a.jsonl", {"at": [{"x": 5}, {"x": 6}], "n": 1}, {"at": value, "n": 2})
+    loaded = load(path, schema=schema_of(at={"type": "array", "items": AT}, n="long"))
+    assert [row[1] for row in loaded.rows] == ([1, 2] if is_good else [1])
+    assert [part.x for part in loaded.rows[0][0]] == [5, 6]

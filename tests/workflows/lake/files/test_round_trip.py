@@ -16,10 +16,11 @@ from typing import Any
 import fastavro
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.loading_files import load
+from tests.properties import examples
 
 SMALL = 64  # bytes, and rows: chunks end everywhere
 READERS = "workflows.lake.files"
@@ -128,16 +129,19 @@ def comes_back(table: Table, suffix: str, write: Callable[[Path], Any]) -> None:
             assert loaded.rows == table.rows
 
 
+@settings(max_examples=examples(40))
 @given(tables(sorted(TYPES)))
 def test_parquet(table: Table) -> None:
     comes_back(table, "parquet", table.frame.write_parquet)
 
 
+@settings(max_examples=examples(40))
 @given(tables(sorted(TYPES)))
 def test_arrow(table: Table) -> None:
     comes_back(table, "arrow", lambda path: table.frame.write_ipc(path, record_batch_size=3))
 
 
+@settings(max_examples=examples(40))
 @given(tables(sorted(TYPES)), st.sampled_from(["null", "deflate"]))
 def test_avro(table: Table, codec: str) -> None:
     def write(path: Path) -> None:
@@ -147,6 +151,7 @@ def test_avro(table: Table, codec: str) -> None:
     comes_back(table, "avro", write)
 
 
+@settings(max_examples=examples(40))
 @given(tables(IN_CSV), st.sampled_from(",;\t|"), st.sampled_from(["\n", "\r\n"]))
 def test_csv(table: Table, delimiter: str, line_end: str) -> None:
     """What is nothing is written without quotes, and an empty text in them."""
@@ -170,12 +175,14 @@ def test_csv(table: Table, delimiter: str, line_end: str) -> None:
         comes_back(table, "csv", write)
 
 
+@settings(max_examples=examples(40))
 @given(tables(IN_JSON))
 def test_json_lines(table: Table) -> None:
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in table.records)
     comes_back(table, "jsonl", lambda path: path.write_text(lines, encoding="utf-8"))
 
 
+@settings(max_examples=examples(40))
 @given(tables(sorted(TYPES)))
 def test_a_schema_is_inferred_that_all_rows_fit(table: Table) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -186,6 +193,7 @@ def test_a_schema_is_inferred_that_all_rows_fit(table: Table) -> None:
     assert loaded.rows == table.rows
 
 
+@settings(max_examples=examples(40))
 @given(tables(IN_CSV))
 def test_a_schema_is_inferred_from_text_that_all_rows_fit(table: Table) -> None:
     with tempfile.TemporaryDirectory() as folder:
