@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors.nexus.dead_letter import DeadLetter
 from actors.nexus.keeper import Keeper
+from actors.nexus.redriver import Redriving
 from actors.nexus.subscription import Subscription
 from datapunk import Module
 from projections.nexus.dead_letters import DeadLetters
@@ -17,6 +18,6 @@ nexus = Module(
     actors=[DeadLetter, Subscription],
     projections=[DeadLetters, Subscriptions],
     queries=[count_dead_letters, find_dead_letters, get_dead_letter, get_subscription, list_subscriptions],
-    services={"keeper": Keeper},
+    services={"keeper": Keeper, "redriver": Redriving},
     description="Dead letters: keep, show, edit and redrive them. Webhooks: deliver events to URLs.",
 )

@@ -95,6 +95,12 @@ async def keep(conn: AsyncConnection[Any], originals: Sequence[Original]) -> lis
     return [original for original, digest in zip(originals, digests, strict=True) if kept[original.id] != digest]
 
 
+async def original_sizes(conn: AsyncConnection[Any], ids: Collection[UUID]) -> dict[UUID, int]:
+    """How many bytes their bodies have, by id."""
+    cursor = await conn.execute(statement("query_original_sizes"), {"ids": Uuids.of(list(ids))}, binary=True)
+    return dict(await cursor.fetchall())
+
+
 async def originals_of(conn: AsyncConnection[Any], ids: Collection[UUID]) -> dict[UUID, Original]:
     """Dead letters as they came, by id; those that aren't kept (any more) are missing."""
     async with conn.cursor(row_factory=args_row(Original), binary=True) as cursor:

@@ -11,6 +11,7 @@ from uuid import UUID
 from actors.nexus.module import nexus
 from datapunk.client import Client
 from datapunk.errors import QueryFailed, ReplyTimeout
+from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
 from schemas.nexus.queries import (
     CountDeadLetters,
@@ -79,6 +80,13 @@ class Letters:
         counts = await self.client.ask(CountDeadLetters(**query))
         assert isinstance(counts, DeadLetterCounts)
         return counts
+
+    @classmethod
+    @asynccontextmanager
+    async def speaking(cls, settings: Settings) -> AsyncIterator[Letters]:
+        """Clients, and no worker."""
+        async with Client(settings, Registry.of(MODULES)) as client, raw_client(settings) as raw:
+            yield cls(client, raw)
 
 
 @asynccontextmanager
