@@ -28,7 +28,7 @@ from tests.bench.growing import A_STREAM, grow
 from tests.events import REGISTRY, batch, deposits
 
 EVENTS, AN_APPEND = 100_000, 1000
-OTHERS = 500_000  # events of other actors: of a store of one actor Postgres would read all, and no index
+OTHERS = 500_000  # events of other actors, as a store has them
 EVERY = Settings.model_fields["snapshot_every"].default
 ADDRESS = ("default", "accounts.account/a")
 WITH, WITHOUT = 50, 3  # loads with and without a snapshot; medians count

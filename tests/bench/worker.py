@@ -7,6 +7,7 @@ import sys
 
 import uvloop
 
+from datapunk.garbage import collect_rarely
 from datapunk.module import find_modules
 from datapunk.settings import load_settings
 from datapunk.worker import Worker
@@ -16,4 +17,5 @@ WORKER = "tests.bench.worker"
 
 if __name__ == "__main__":
     modules = [trips] if sys.argv[1] == trips.name else list(find_modules(sys.argv[1:]).values())
+    collect_rarely()  # as `datapunk run` does
     uvloop.run(Worker(modules, load_settings()).run(asyncio.Event()))
