@@ -10,9 +10,9 @@ from uuid import UUID
 
 from actors.nexus.module import nexus
 from datapunk.client import Client
-from datapunk.errors import QueryFailed, ReplyTimeout
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
+from datapunk.testing.platform import running_platform
 from schemas.nexus.queries import (
     CountDeadLetters,
     DeadLetterCounts,
@@ -24,7 +24,7 @@ from schemas.nexus.queries import (
 from schemas.nexus.types import DeadLetterState, DeadLetterSummary
 from tests.accounts.module import accounts
 from tests.raw import RawClient, raw_client
-from tests.working import eventually, working
+from tests.working import eventually
 
 MODULES = [accounts, nexus]
 
@@ -52,10 +52,7 @@ class Letters:
         """Wait until so many are there."""
 
         async def look() -> list[DeadLetterSummary] | None:
-            try:
-                found = await self.find(**query)
-            except (QueryFailed, ReplyTimeout):  # the tables aren't there yet
-                return None
+            found = await self.find(**query)
             return found if len(found) >= count else None
 
         return await eventually(look, f"{count} dead letters")
@@ -92,5 +89,5 @@ class Letters:
 @asynccontextmanager
 async def keeping(settings: Settings) -> AsyncIterator[Letters]:
     """A worker that runs accounts and Nexus, and clients."""
-    async with working(MODULES, settings) as client, raw_client(settings) as raw:
-        yield Letters(client, raw)
+    async with running_platform(MODULES, settings) as platform, raw_client(settings) as raw:
+        yield Letters(platform.client, raw)
