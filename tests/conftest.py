@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from datapunk.settings import load_settings
 from datapunk.store.connection import connect
 from datapunk.testing.places import fresh_database, fresh_virtual_host
+from tests.building import JAVA, ROOT, Language, built
 from tests.properties import load_profile
 
 pytest_plugins = ["datapunk.testing.plugin", "tests.own_stack", "tests.servers"]
@@ -40,3 +41,13 @@ async def connection(database_url: str) -> AsyncIterator[AsyncConnection[Any]]:
     """A connection to the fresh database."""
     async with await connect(database_url) as conn:
         yield conn
+
+
+@pytest.fixture(scope="session")
+def time_skipping_program() -> str:
+    """Temporal's test server, as Maven has it: the SDK would download it from elsewhere."""
+    tools = {"java": JAVA, "mvn": JAVA}
+    (program,) = built(
+        ROOT / "tests" / "time_skipping", Language(tools, ["mvn", "-q", "-B", "package"], ["temporal-test-server"])
+    )
+    return program

@@ -13,11 +13,17 @@ from datapunk.testing.scenario import Given, When, given
 
 if TYPE_CHECKING:
     from datapunk.testing.platform import Platform
+    from datapunk.testing.timers import PlatformWithTimers
 
-__all__ = ["Clock", "Given", "Ids", "Platform", "When", "given"]
+_LOADED_LATER = {  # when first used: tests of actors need neither a broker nor Temporal
+    "Platform": "datapunk.testing.platform",
+    "PlatformWithTimers": "datapunk.testing.timers",
+}
+
+__all__ = ["Clock", "Given", "Ids", "Platform", "PlatformWithTimers", "When", "given"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Platform":  # loaded when first used: tests of actors need no broker
-        return import_module("datapunk.testing.platform").Platform
+    if name in _LOADED_LATER:
+        return getattr(import_module(_LOADED_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

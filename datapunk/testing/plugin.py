@@ -20,7 +20,9 @@ was selected needs them. Such a test has the marker `servers`: `-m "not servers"
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
@@ -35,6 +37,9 @@ from datapunk.testing import places
 from datapunk.testing.chosen import Clock, Ids
 from datapunk.testing.platform import Platform, running_platform
 from datapunk.testing.servers import start_servers, stop_servers
+
+if TYPE_CHECKING:
+    from datapunk.testing.timers import PlatformWithTimers
 
 NEEDS: dict[str, tuple[str, ...]] = {
     "template_database": (Postgres.name,),
@@ -159,6 +164,32 @@ def settings_with_temporal(settings: Settings, temporal_namespace: str) -> Setti
 async def platform_with_workflows(modules: list[Module], settings_with_temporal: Settings) -> AsyncIterator[Platform]:
     """The modules at work, their workflows, too, and a client of them."""
     async with running_platform(modules, settings_with_temporal, with_workflows=True) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def time_skipping_program() -> str | None:
+    """Temporal's test server: `temporal-test-server` from PATH; None: Temporal's SDK downloads it. Override it."""
+    return shutil.which("temporal-test-server")
+
+
+@pytest.fixture(scope="session")
+def time_skipping_address(time_skipping_program: str | None) -> Iterator[str]:
+    """A test server of this process's own, host:port: all its workflows share one time."""
+    from datapunk.testing.timers import time_skipping_server  # not all tests need Temporal's SDK
+
+    with time_skipping_server(time_skipping_program) as address:
+        yield address
+
+
+@pytest_asyncio.fixture
+async def platform_with_timers(
+    modules: list[Module], settings: Settings, time_skipping_address: str
+) -> AsyncIterator[PlatformWithTimers]:
+    """The modules at work, their workflows, too, in a time that the test moves."""
+    from datapunk.testing.timers import running_platform_with_timers
+
+    async with running_platform_with_timers(modules, settings, time_skipping_address) as platform:
         yield platform
 
 
