@@ -230,6 +230,12 @@ class QueryFailed(DatapunkError):
         self.error_code = code
 
 
+class InvalidPattern(DatapunkError):
+    """What should be a pattern of event names is none."""
+
+    code = "pattern_invalid"
+
+
 # --- Temporal ---------------------------------------------------------------------------------------
 
 
@@ -237,6 +243,21 @@ class TemporalAway(DatapunkError):
     """Temporal doesn't answer. Commands, events and queries go on; workflows do once it's back."""
 
     code = "temporal_away"
+
+
+# --- secrets and tasks ------------------------------------------------------------------------------
+
+
+class SecretUnreadable(DatapunkError):
+    """A secret was encrypted with a key that isn't at hand, or its row was changed."""
+
+    code = "secret_unreadable"
+
+
+class TaskFailed(DatapunkError):
+    """A task failed as often as it may."""
+
+    code = "task_failed"
 
 
 # --- the local stack --------------------------------------------------------------------------------

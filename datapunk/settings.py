@@ -85,6 +85,14 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(1.0, gt=0, description="how often a process says that it's alive")
     member_timeout_s: float = Field(5.0, gt=0, description="silence after which a process counts as dead")
 
+    task_threads: int = Field(32, ge=1, le=1000, description="tasks that a process works on at a time")
+    secrets_keys: str | None = Field(
+        None,
+        repr=False,
+        description="keys that secrets are encrypted with, each 32 bytes in base64, with commas between: the first "
+        "encrypts, all decrypt; none: `secrets.key` in the directory above",
+    )
+
     log_level: str = Field("info", description="debug, info, warning or error")
     otlp_endpoint: str | None = Field(None, description="OpenTelemetry collector; none: traces go nowhere")
 

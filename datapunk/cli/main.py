@@ -46,6 +46,7 @@ COMMANDS = {
     "topology": Entry("datapunk.cli.topology", "app", "Declare the modules' exchanges and queues.", _RUNNING),
     "module": Entry("datapunk.cli.module", "app", "Start a module of your own.", _RUNNING),
     "projections": Entry("datapunk.cli.projections", "app", "List, rebuild, pause and resume them.", _RUNNING),
+    "secrets": Entry("datapunk.cli.secrets", "app", "Keep secrets, such as keys to sign with.", _RUNNING),
     "schemas": Entry("datapunk.cli.schemas", "app", "Generate, check, list and show Avro schemas.", _RUNNING),
     "send": Entry("datapunk.cli.send", "send", "Send a command, and show its outcome.", _MESSAGES),
     "query": Entry("datapunk.cli.query", "query", "Ask a query, and show the answer.", _MESSAGES),

@@ -1,0 +1,1 @@
+delete from secrets where tenant = %(tenant)s and id = %(id)s

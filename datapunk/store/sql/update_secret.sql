@@ -1,0 +1,1 @@
+update secrets set key = %(key)s, sealed = %(sealed)s where id = %(id)s
