@@ -15,12 +15,13 @@ from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 from starlette.types import Receive, Scope, Send
 
+from datapunk.errors import InvalidPattern
 from datapunk.http.envelopes import tenant_of
 from datapunk.http.facade import SERVICE, Facade, TheFacade
-from datapunk.http.pattern import Pattern
 from datapunk.http.problems import Problem
 from datapunk.http.queries import MOST_POSITION
 from datapunk.messages.catalogue import Kind
+from datapunk.messages.pattern import Pattern
 from datapunk.messages.shown import cloud_event
 from datapunk.store.events import RecordedEvent
 from datapunk.telemetry import logs, metrics
@@ -37,7 +38,10 @@ log = logs.get_logger(__name__)
 @router.get(PATH)
 async def follow_events(request: Request, facade: TheFacade, pattern: str = "#", after: int | None = None) -> Response:
     """Follow events from now on, or from after the position in `Last-Event-ID` or `?after=`."""
-    wanted = Pattern(pattern)
+    try:
+        wanted = Pattern(pattern)
+    except InvalidPattern as error:
+        raise Problem(400, error.code, str(error)) from None
     position = _position(request, after)
     tenant = tenant_of(request, facade.settings.default_tenant)
     if facade.open_streams >= MOST_STREAMS:

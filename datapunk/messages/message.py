@@ -29,3 +29,7 @@ class Query(Message, frozen=True, kw_only=True):
 
 class Answer(Message, frozen=True, kw_only=True):
     """What a query is answered with."""
+
+
+class Task(Message, frozen=True, kw_only=True):
+    """The argument of a task: something to be done once, outside of all decisions (see `datapunk.tasks`)."""

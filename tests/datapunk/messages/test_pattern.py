@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datapunk.http.pattern import Pattern
-from datapunk.http.problems import Problem
+from datapunk.errors import InvalidPattern
+from datapunk.messages.pattern import Pattern
 
 STREAM, TYPE = "lake.dataset/weather", "lake.DatasetCreated"
 
@@ -36,9 +36,8 @@ def test_these_do_not(pattern):
 
 @pytest.mark.parametrize("pattern", ["", "lake..#", "lake.#x", "a b", "é", ".".join("a" * 17), "x" * 101, "lake.\n"])
 def test_what_is_no_pattern_is_refused(pattern):
-    with pytest.raises(Problem, match="is not a pattern") as problem:
+    with pytest.raises(InvalidPattern, match="is not a pattern"):
         Pattern(pattern)
-    assert problem.value.code == "pattern_invalid"
 
 
 def test_an_actor_id_may_hold_dots_and_slashes():
@@ -63,3 +62,15 @@ def test_it_means_what_a_regular_expression_of_the_same_meaning_does(pattern, mo
 
 def test_many_wildcards_take_no_long_time():
     assert not Pattern(".".join("#" * 15 + "x")).matches(STREAM, TYPE)
+
+
+@given(st.lists(words | st.sampled_from(["*", "#"]), min_size=1, max_size=5), words, words, words)
+def test_a_type_may_be_meant_if_there_is_a_kind_of_actor_for_which_it_is(pattern, module, kind, name):
+    wanted = Pattern(".".join(pattern))
+    if wanted.matches(f"{module}.{kind}/1", f"{module}.{name}"):
+        assert wanted.may_mean(f"{module}.{name}")
+
+
+def test_a_type_of_another_module_or_name_is_not_meant():
+    assert not Pattern("lake.#").may_mean("stream.Started")
+    assert not Pattern("#.DatasetCreated").may_mean("lake.DatasetDeleted")
