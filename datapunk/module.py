@@ -46,6 +46,8 @@ class Module:
         services: what else runs in each of its workers, by name; several processes may run the same one.
         workflows: the import name of the package that holds its workflows (`workflows.lake`), see
             `datapunk.temporal`; imported only where they run.
+        tasks: where its tasks are (`tasks.nexus.webhooks:Webhooks`), see `datapunk.tasks`; imported only where they
+            run.
         description: one line for `--help`, docs and the console.
     """
 
@@ -56,6 +58,7 @@ class Module:
     queries: Sequence[QueryHandler] = ()
     services: Mapping[str, MakeService] = field(default_factory=dict[str, MakeService])
     workflows: str | None = None
+    tasks: str | None = None
     description: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 

@@ -56,6 +56,25 @@ async def prepare(modules: Sequence[Module], settings: Settings) -> tuple[Regist
     return registry, shards
 
 
+async def prepare_patiently(
+    modules: Sequence[Module], settings: Settings, stop: asyncio.Event
+) -> tuple[Registry, dict[str, int]] | None:
+    """What `prepare` returns, however long the servers take to be there; None if told to stop meanwhile."""
+    pause = PREPARE_FIRST_S
+    while not stop.is_set():
+        try:
+            return await prepare(modules, settings)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            detail = f"the database can't be reached: {error}; is it up? (`datapunk status`)"
+        except (ConnectionLost, OSError) as error:
+            detail = str(error)
+        log.warning("waiting_for_servers", retry_in_s=pause, detail=detail)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause)
+        pause = min(pause * 2, PREPARE_MOST_S)
+    return None
+
+
 class Worker:
     """Runs modules in this process.
 
@@ -80,9 +99,10 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop, then hand over what this process owns and return."""
-        prepared = await self._prepare(stop)
+        prepared = await prepare_patiently(self._modules, self._settings, stop)
         if prepared is None:
             return
+        self.prepared.set()
         registry, shards = prepared
         # Memberships last until the engines have finished, and pools until the queries have.
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
@@ -140,25 +160,6 @@ class Worker:
             return lambda: Projector(projection(), registry, self._settings, self._at)
 
         return {projection.full_name(): maker(projection) for projection in module.projections}
-
-    async def _prepare(self, stop: asyncio.Event) -> tuple[Registry, dict[str, int]] | None:
-        """What `prepare` returns, however long the servers take to be there; None if told to stop meanwhile."""
-        pause = PREPARE_FIRST_S
-        while not stop.is_set():
-            try:
-                prepared = await prepare(self._modules, self._settings)
-            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-                detail = f"the database can't be reached: {error}; is it up? (`datapunk status`)"
-            except (ConnectionLost, OSError) as error:
-                detail = str(error)
-            else:
-                self.prepared.set()
-                return prepared
-            log.warning("waiting_for_servers", retry_in_s=pause, detail=detail)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
-            pause = min(pause * 2, PREPARE_MOST_S)
-        return None
 
 
 async def contained(service: str, run: Run, stop: asyncio.Event) -> None:

@@ -7,10 +7,21 @@ from actors.nexus.keeper import Keeper
 from actors.nexus.redriver import Redriving
 from actors.nexus.subscription import Subscription
 from datapunk import Module
+from datapunk.hook import Hook
+from datapunk.messages.registry import Registry
+from datapunk.module import Service
+from datapunk.settings import Settings
 from projections.nexus.dead_letters import DeadLetters
 from projections.nexus.find_dead_letters import count_dead_letters, find_dead_letters, get_dead_letter
 from projections.nexus.find_subscriptions import get_subscription, list_subscriptions
 from projections.nexus.subscriptions import Subscriptions
+
+
+def _webhooks(settings: Settings, registry: Registry, at: Hook) -> Service:
+    from tasks.nexus.dispatcher import dispatchers  # what it needs is large, and not every command's
+
+    return dispatchers(settings, registry, at)
+
 
 nexus = Module(
     name="nexus",
@@ -18,6 +29,7 @@ nexus = Module(
     actors=[DeadLetter, Subscription],
     projections=[DeadLetters, Subscriptions],
     queries=[count_dead_letters, find_dead_letters, get_dead_letter, get_subscription, list_subscriptions],
-    services={"keeper": Keeper, "redriver": Redriving},
+    services={"keeper": Keeper, "redriver": Redriving, "webhooks": _webhooks},
+    tasks="tasks.nexus.webhooks:Webhooks",
     description="Dead letters: keep, show, edit and redrive them. Webhooks: deliver events to URLs.",
 )

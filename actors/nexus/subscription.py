@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from datapunk import Actor, Rejected, applies, handles
+from datapunk.errors import InvalidPattern
+from datapunk.messages.pattern import Pattern
 from schemas.nexus.commands import (
     PauseSubscription,
     ReplaySubscription,
@@ -25,8 +27,6 @@ from schemas.nexus.events import (
 )
 
 ID = re.compile(r"[a-z][a-z0-9_-]{0,62}")
-WORD = re.compile(r"[A-Za-z0-9_-]{1,100}|\*|#")
-MOST_WORDS = 16
 MAX_URL = 2_000  # characters
 MAX_DESCRIPTION = 2_000  # characters; lists show it
 MAX_REASON = 2_000  # characters
@@ -169,13 +169,10 @@ def _check_url(url: str) -> None:
 
 
 def _check_pattern(pattern: str) -> None:
-    words = pattern.split(".")
-    if len(words) > MOST_WORDS or not all(WORD.fullmatch(word) for word in words):
-        raise Rejected(
-            "pattern_invalid",
-            f"{pattern[:200]!r} is not a pattern: up to {MOST_WORDS} words with dots between, each of letters, "
-            "digits, '_' and '-', or '*' for any one word, or '#' for any number of words",
-        )
+    try:
+        Pattern(pattern)
+    except InvalidPattern as error:
+        raise Rejected(error.code, str(error)) from None
 
 
 def _check_after(after: int) -> None:

@@ -26,6 +26,7 @@ UNROUTABLE_DEAD_QUEUE = f"{UNROUTABLE_QUEUE}{DEAD_SUFFIX}"
 # command is redelivered whenever its process dies, which is no fault of its own.
 DELIVERY_LIMIT = 1000
 QUERY_TTL_MS = 60_000  # a query nobody took by then isn't waited for any more
+WAITING = "DQ"  # ending of the queue of tasks whose time is yet to come; Dramatiq's name
 # Of what the broker moved, only what a consumer rejected; "all" would pass over headers that start with x-.
 REJECTED = {"x-match": "all-with-x", "x-first-death-reason": "rejected"}
 
@@ -79,6 +80,21 @@ def query_queue(module: str) -> str:
     return f"{module}.queries"
 
 
+def task_queue(module: str) -> str:
+    """The queue of a module's tasks."""
+    return f"{module}.tasks"
+
+
+def module_of_tasks(queue: str) -> str:
+    """The module whose tasks a queue holds, or those of which that wait for their time."""
+    return queue.partition(".")[0]
+
+
+def task_queue_arguments(module: str) -> dict[str, Any]:
+    """The arguments of both queues of a module's tasks."""
+    return {"x-queue-type": "quorum", **_dead_lettering(module)}
+
+
 def topology_of(module: Module, shards: int) -> Topology:
     """What a module has at the broker, when its commands are spread over so many shards."""
     name = module.name
@@ -89,6 +105,7 @@ def topology_of(module: Module, shards: int) -> Topology:
         **_dead_lettering(name),
     }
     commands = [command_queue(name, shard) for shard in range(shards)]
+    tasks = [task_queue(name), f"{task_queue(name)}.{WAITING}"] if module.tasks else []
     return Topology(
         name,
         shards,
@@ -115,6 +132,7 @@ def topology_of(module: Module, shards: int) -> Topology:
                 },
             ),
             *(Queue(queue, shard_arguments) for queue in commands),
+            *(Queue(queue, task_queue_arguments(name)) for queue in tasks),
         ),
         bindings=(
             Binding(UNROUTABLE, UNROUTABLE_QUEUE, ""),

@@ -31,6 +31,7 @@ class Extra(StrEnum):
     """What `--with` adds."""
 
     WORKFLOWS = "workflows"
+    TASKS = "tasks"
 
 
 def run(
@@ -45,7 +46,11 @@ def run(
     ] = False,
     with_: Annotated[
         list[Extra] | None,
-        typer.Option("--with", help="What else to run of the modules: their workflows (needs Temporal). Repeatable."),
+        typer.Option(
+            "--with",
+            help="What else to run of the modules: their workflows (needs Temporal); their tasks, in a process of "
+            "their own. Repeatable.",
+        ),
     ] = None,
     is_supervised: Annotated[bool, typer.Option("--supervised", hidden=True)] = False,
 ) -> None:
@@ -53,7 +58,7 @@ def run(
 
     With --http, /health and /metrics are there, too, on DATAPUNK_HTTP_PORT. Without it they are on
     DATAPUNK_PROBE_PORT if that is set. Of several workers the first has the facade, and worker 0, 1, 2 … its
-    probes on DATAPUNK_PROBE_PORT plus 0, 1, 2 …
+    probes on DATAPUNK_PROBE_PORT plus 0, 1, 2 …; the process of tasks has the port after theirs.
     """
     settings = load_settings()
     names = modules or sorted(find_modules())
@@ -65,7 +70,7 @@ def run(
         pid, log = background.start(settings.directory, arguments)
         typer.echo(f"{', '.join(names)}: running as process {pid}, logging to {log}; stop with: datapunk down")
         return
-    if workers > 1:
+    if workers > 1 or Extra.TASKS in (with_ or []):
         raise typer.Exit(uvloop.run(_supervise(names, settings, workers, http, with_)))
     uvloop.run(_run(names, settings, http, is_supervised, with_ or []))
 
@@ -162,11 +167,14 @@ async def _supervise(names: list[str], settings: Settings, workers: int, http: b
     from datapunk.telemetry import logs
 
     logs.configure(settings, "supervisor")
-    command = ["-m", "datapunk.cli.main", "run", *names, *_extras(extras), "--supervised"]
+    of_each = [extra for extra in extras or () if extra is not Extra.TASKS]
+    command = ["-m", "datapunk.cli.main", "run", *names, *_extras(of_each), "--supervised"]
     commands = [[*command, "--http"] if http and index == 0 else command for index in range(workers)]
+    if Extra.TASKS in (extras or []):
+        commands.append(["-m", "datapunk.cli.tasks", *names])
     probe_port = settings.probe_port
     environments = [
-        {} if probe_port is None else {PROBE_PORT_VARIABLE: str(probe_port + index)} for index in range(workers)
+        {} if probe_port is None else {PROBE_PORT_VARIABLE: str(probe_port + index)} for index in range(len(commands))
     ]
     return await Workers(commands, environments).run()
 

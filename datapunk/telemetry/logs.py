@@ -35,6 +35,7 @@ CHATTY_LIBRARIES = (
     "httpcore",
     "httpx",
     "opentelemetry",
+    "pika",
     "urllib3",
     "uvicorn.access",
 )

@@ -10,14 +10,24 @@ from schemas.nexus.queries import GetSubscription, ListSubscriptions, Subscripti
 from schemas.nexus.types import SubscriptionState, SubscriptionSummary
 
 MAX_PAGE = 1000  # subscriptions
-SUMMARY = "id, url, pattern, description, is_paused, secret, created_at, updated_at"
+# How it fares isn't told by events: the dispatcher and who delivers keep it beside (`tasks.nexus`).
+SUMMARY = """
+    select id, url, pattern, description, is_paused, secret,
+        coalesce(feed.position, start_after), coalesce(feed.delivered, 0), coalesce(feed.failed, 0),
+        coalesce(feed.dead, 0), feed.last_failure, feed.last_failure_at,
+        created_at, updated_at
+    from nexus_subscriptions.subscriptions subscription
+    left join feeds feed
+        on feed.feed = 'nexus.webhooks' and feed.tenant = subscription.tenant and feed.receiver = subscription.id
+    where subscription.tenant = %s
+"""
 
 
 @answers(GetSubscription, Subscriptions)
 async def get_subscription(query: GetSubscription, asked: Asked) -> Subscription:
     """One subscription, or `subscription_unknown`."""
     cursor = await asked.rows.execute(
-        f"select {SUMMARY} from nexus_subscriptions.subscriptions where tenant = %s and id = %s",  # noqa: S608  # a constant
+        f"{SUMMARY} and id = %s",
         (asked.tenant, query.subscription),
     )
     row = await cursor.fetchone()
@@ -32,8 +42,7 @@ async def list_subscriptions(query: ListSubscriptions, asked: Asked) -> Subscrip
     if not 1 <= query.limit <= MAX_PAGE:
         raise Rejected("limit_invalid", f"limit must be 1 to {MAX_PAGE}, not {query.limit}")
     cursor = await asked.rows.execute(
-        f"select {SUMMARY} from nexus_subscriptions.subscriptions"  # noqa: S608  # a constant
-        " where tenant = %s and starts_with(id, %s) and id > %s order by id limit %s",
+        f"{SUMMARY} and starts_with(id, %s) and id > %s order by id limit %s",
         (asked.tenant, query.prefix, query.after or "", query.limit + 1),
     )
     found = [_summary(row) for row in await cursor.fetchall()]
@@ -42,7 +51,8 @@ async def list_subscriptions(query: ListSubscriptions, asked: Asked) -> Subscrip
 
 
 def _summary(row: Any) -> SubscriptionSummary:
-    id, url, pattern, description, is_paused, secret, created_at, updated_at = row
+    id, url, pattern, description, is_paused, secret, *fares, created_at, updated_at = row
+    position, delivered, failed, dead, last_failure, last_failure_at = fares
     return SubscriptionSummary(
         subscription=id,
         url=url,
@@ -50,6 +60,12 @@ def _summary(row: Any) -> SubscriptionSummary:
         description=description,
         state=SubscriptionState.Paused if is_paused else SubscriptionState.Active,
         secret=secret,
+        position=position,
+        delivered=delivered,
+        failed=failed,
+        dead=dead,
+        last_failure=last_failure,
+        last_failure_at=last_failure_at,
         created_at=created_at,
         updated_at=updated_at,
     )

@@ -208,7 +208,8 @@ class SubscriptionState(StrEnum):
 
 
 class SubscriptionSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A subscription as lists show it.
+    """A subscription as lists show it. How it fares is counted as it happens: what is delivered twice counts
+    twice.
 
     Attributes:
         subscription: Its id.
@@ -217,6 +218,12 @@ class SubscriptionSummary(msgspec.Struct, frozen=True, kw_only=True):
         description: For people.
         state: Whether it delivers.
         secret: The id of the signing secret.
+        position: Every event up to here that is meant was handed to delivery.
+        delivered: Deliveries that the receiver took.
+        failed: Attempts that failed.
+        dead: Deliveries given up, which are among the dead letters.
+        last_failure: Why the latest failed attempt failed.
+        last_failure_at: When that was.
         created_at: When it was created.
         updated_at: When its latest event was.
     """
@@ -227,6 +234,12 @@ class SubscriptionSummary(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     state: SubscriptionState
     secret: UUID
+    position: int
+    delivered: int
+    failed: int
+    dead: int
+    last_failure: str | None = None
+    last_failure_at: datetime | None = None
     created_at: datetime
     updated_at: datetime
 

@@ -36,7 +36,7 @@ class Workshop:
     @property
     def messages(self) -> int:
         """How many there are."""
-        folders = ("commands", "events", "queries")
+        folders = ("commands", "events", "queries", "tasks")
         return sum(len(list((self.home / "schemas").glob(f"*/{folder}/*.avsc"))) for folder in folders)
 
     def run(self, *arguments: str) -> Done:

@@ -1,0 +1,1 @@
+"""What modules do once, outside of all decisions, a folder a module."""

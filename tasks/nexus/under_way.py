@@ -1,0 +1,52 @@
+"""Which deliveries of a subscription are under way or wait for a retry: how many there may be is bounded.
+
+Kept in Redis, by position, so that what is handed over twice counts once. Should Redis lose it, more is under way for
+a while, and nothing worse.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+
+FORGOTTEN_S = 2 * 24 * 3600  # what is still there after so long was lost sight of: twice the life of a delivery
+
+
+def prefix_of(database_url: str) -> str:
+    """What keys in Redis start with: the same in all processes of a platform, and another one on another platform."""
+    return f"nexus.webhooks:{urlsplit(database_url).path.removeprefix('/')}"
+
+
+class UnderWay:
+    """Deliveries of all subscriptions.
+
+    Args:
+        redis: where they're kept.
+        prefix: of their keys: a database's own, so that two platforms may share a Redis.
+    """
+
+    def __init__(self, redis: Redis, prefix: str) -> None:
+        self._redis: Any = redis
+        self._prefix = prefix
+
+    async def count(self, tenant: str, subscription: str) -> int:
+        """How many there are."""
+        key = self._key(tenant, subscription)
+        await self._redis.zremrangebyscore(key, "-inf", time.time() - FORGOTTEN_S)
+        return cast(int, await self._redis.zcard(key))
+
+    async def add(self, tenant: str, subscription: str, positions: Collection[int]) -> None:
+        """These are about to be handed over."""
+        now = time.time()
+        await self._redis.zadd(self._key(tenant, subscription), dict.fromkeys(map(str, positions), now))
+
+    async def remove(self, tenant: str, subscription: str, position: int) -> None:
+        """This one is delivered, or given up."""
+        await self._redis.zrem(self._key(tenant, subscription), str(position))
+
+    def _key(self, tenant: str, subscription: str) -> str:
+        return f"{self._prefix}:under-way:{tenant}/{subscription}"
