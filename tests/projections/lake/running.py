@@ -89,5 +89,5 @@ class Lake:
 @asynccontextmanager
 async def running_lake(settings: Settings) -> AsyncIterator[Lake]:
     """A worker that runs Lake, and a client."""
-    async with working([lake], settings) as client:
+    async with working([lake], settings.model_copy(update={"query_timeout_s": PATIENCE_S})) as client:
         yield Lake(client)
