@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from psycopg import DataError, sql
 
 from datapunk import Asked, Rejected, answers
-from projections.lake.columns import OFFSET, PARTITION, Column, columns_of
+from projections.lake.columns import OFFSET, PARTITION, STRUCTURE, Column, columns_of
 from projections.lake.filters import condition
 from projections.lake.paging import Page, SortKey, read_cursor, write_cursor
 from projections.lake.records import Records, table_name
 from schemas.lake.queries import FindRecords, RecordPage
 
 MAX_PAGE = 10_000  # records
-MAX_PAGE_BYTES = 4 * 1024 * 1024  # of a page's records as JSON; one record may have more
-FETCH_MOST = 500  # rows at a time; from one on twice as many, yet no more than fill a page if all are as large
+MAX_PAGE_BYTES = 4 * 1024 * 1024  # of a page's records, in the table and as JSON; one record may have more
 MAX_FILTERS = 20
 MAX_ORDER = 4
 
@@ -38,7 +37,7 @@ async def find_records(query: FindRecords, asked: Asked) -> RecordPage:
     try:
         if query.after is not None:
             conditions.append(await page.beyond(asked.rows, table, *read_cursor(query, query.after)))
-        return await _read(query, asked, _statement(table, columns, conditions, page), columns)
+        return await _read(query, asked, page_statement(table, columns, conditions, page, query.limit), columns)
     except DataError as error:
         raise Rejected("filter_invalid", f"{error.diag.message_primary or error}") from None
 
@@ -57,21 +56,48 @@ async def _look_up(dataset: str, asked: Asked) -> tuple[sql.Identifier, dict[str
     return sql.Identifier("lake_records", table_name(number)), {column.field: column for column in columns_of(schema)}
 
 
-def _statement(
-    table: sql.Identifier, columns: Mapping[str, Column], conditions: Sequence[sql.Composable], page: Page
+def page_statement(
+    table: sql.Identifier, columns: Mapping[str, Column], conditions: Sequence[sql.Composable], page: Page, limit: int
 ) -> sql.Composed:
+    """One row more than is asked for, or than fits the page; each tells whether those before it fill the page.
+
+    That is measured here, and not when the rows are there: any number of them may be as large as a command.
+    """
     values = [
         sql.SQL("{}::text" if column.is_structure else "{}").format(sql.Identifier(column.name))
         for column in columns.values()
     ]
-    return sql.SQL("select {}, {}, {} from {} {} order by {}").format(
-        sql.Identifier(PARTITION),
-        sql.Identifier(OFFSET),
-        sql.SQL(", ").join(values),
-        table,
-        sql.SQL("where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL(""),
-        page.order_by(),
+    return sql.SQL(
+        "select _before > {most}, {place}, {values} from ("
+        "select *, sum({size}) over (order by {order} rows between unbounded preceding and 1 preceding) as _before, "
+        "sum({size}) over (order by {order} rows between unbounded preceding and 2 preceding) as _before_last "
+        "from (select * from {table} {where} order by {order} limit {rows}) as page"
+        ") as measured where _before_last is null or _before_last <= {most} order by {order}"
+    ).format(
+        most=sql.Literal(MAX_PAGE_BYTES),
+        place=sql.SQL(", ").join(map(sql.Identifier, (PARTITION, OFFSET))),
+        values=sql.SQL(", ").join(values),
+        size=_size(columns.values()),
+        table=table,
+        where=sql.SQL("where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL(""),
+        order=page.order_by(),
+        rows=sql.Literal(limit + 1),
     )
+
+
+def _size(columns: Collection[Column]) -> sql.Composed:
+    """About how many bytes a row has as JSON; that of a long text is known without reading it."""
+    least = sum(len(column.field) + len('"":0,') for column in columns)
+    lengths = [
+        sql.SQL("coalesce(octet_length({}), 0)").format(
+            sql.SQL("{}::text" if column.sql_type in (STRUCTURE, "numeric") else "{}").format(
+                sql.Identifier(column.name)
+            )
+        )
+        for column in columns
+        if column.sql_type in ("text", "bytea", "numeric", STRUCTURE)
+    ]
+    return sql.SQL(" + ").join([sql.Literal(least), *lengths])
 
 
 async def _read(query: FindRecords, asked: Asked, statement: sql.Composed, columns: Mapping[str, Column]) -> RecordPage:
@@ -79,18 +105,13 @@ async def _read(query: FindRecords, asked: Asked, statement: sql.Composed, colum
     records: list[bytes] = []
     size, last, has_more = 0, None, False
     as_json = _writer(columns)
-    async with asked.rows.cursor(name="page") as cursor:
-        await cursor.execute(statement + sql.SQL(" limit {}").format(sql.Literal(query.limit + 1)))
-        rows, largest = 1, 0
-        while not has_more and (fetched := await cursor.fetchmany(rows)):
-            for partition, offset, *values in fetched:
-                if len(records) == query.limit or size > MAX_PAGE_BYTES:
-                    has_more = True
-                    break
-                records.append(as_json(values))
-                largest = max(largest, len(records[-1]))
-                size, last = size + len(records[-1]), (partition, offset)
-            rows = min(rows * 2, FETCH_MOST, 1 + max(0, MAX_PAGE_BYTES - size) // max(1, largest))
+    cursor = await asked.rows.execute(statement)
+    for is_full, partition, offset, *values in await cursor.fetchall():
+        if is_full or len(records) == query.limit or size > MAX_PAGE_BYTES:
+            has_more = True
+            break
+        records.append(as_json(values))
+        size, last = size + len(records[-1]), (partition, offset)
     following = write_cursor(query, *last) if has_more and last else None
     return RecordPage(records=f"[{b','.join(records).decode()}]", count=len(records), next=following)
 

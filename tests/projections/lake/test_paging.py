@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from psycopg import AsyncConnection, sql
 
 from datapunk.errors import QueryFailed
+from projections.lake import find_records
 from projections.lake.columns import columns_of
-from projections.lake.find_records import PLACE
+from projections.lake.find_records import PLACE, page_statement
 from projections.lake.paging import Page, SortKey
 from schemas.lake.types import Filter, Operator, Order
 from tests.projections.lake.running import Lake
@@ -118,6 +119,37 @@ async def test_a_page_ends_where_it_gets_too_large(running: Lake) -> None:
     assert 1 <= page.count < 9
     assert page.next is not None
     assert len(await running.find(dataset)) == 9
+
+
+SMALL, LARGE = {"text": "", "digits": "\x01", "list": []}, 3_000
+LARGE_ROWS = {
+    "text": {**SMALL, "text": "é" * (LARGE // 2)},
+    "decimal": {**SMALL, "digits": "\x7f" * 400},
+    "structure": {**SMALL, "list": ["x" * LARGE]},
+}
+
+
+@pytest.mark.parametrize("large", LARGE_ROWS)
+async def test_rows_beyond_a_full_page_stay_in_the_database(
+    running: Lake, connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch, large: str
+) -> None:
+    monkeypatch.setattr(find_records, "MAX_PAGE_BYTES", 20_000)
+    dataset = await running.create(
+        [
+            {"name": "text", "type": "string"},
+            {"name": "digits", "type": {"type": "bytes", "logicalType": "decimal", "precision": 1000, "scale": 0}},
+            {"name": "list", "type": {"type": "array", "items": "string"}},
+        ]
+    )
+    await running.append(dataset, [*[SMALL] * 100, *[LARGE_ROWS[large]] * 30])
+    first = await running.page(dataset)
+    assert first.next is not None
+    assert len(await running.find(dataset)) == 130
+    columns = {column.field: column for column in columns_of(await schema_of(connection))}
+    table = sql.Identifier("lake_records", "records_1")
+    statement = page_statement(table, columns, [], Page(PLACE), 10_000)
+    cursor = await connection.execute(statement)
+    assert first.count < cursor.rowcount <= 100 + 20_000 // (LARGE // 4)
 
 
 async def test_a_cursor_is_what_a_page_gave(running: Lake) -> None:
