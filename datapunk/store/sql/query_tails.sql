@@ -1,4 +1,5 @@
--- Each actor's events come from the index on their own, so that a page costs what it holds, however long the history.
+-- Each actor's events come from the index on their own, so that a page costs what it holds, however long the history:
+-- versions have no gaps, and the bound keeps the planner from reading the whole tail to sort it for the limit.
 select number - 1, type, schema, data
 from (
     select wanted.number, event.*,
@@ -9,6 +10,7 @@ from (
     cross join lateral (
         select * from events
         where tenant = wanted.tenant and stream = wanted.stream and version >= wanted.version
+            and version < wanted.version + %(of_each)s
         order by version
         limit %(of_each)s
     ) as event

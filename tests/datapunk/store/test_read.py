@@ -239,6 +239,29 @@ async def test_large_tails_come_a_few_events_at_a_time(
     assert unfinished == [1, 2]
 
 
+def rows_read(plan: dict[str, Any]) -> int:
+    """From tables and indexes, by this step and those below it."""
+    own = (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
+    return (own if "Relation Name" in plan else 0) + sum(map(rows_read, plan.get("Plans", [])))
+
+
+async def test_a_page_of_a_long_tail_costs_what_it_holds(connection: AsyncConnection[Any]) -> None:
+    await connection.execute(  # one actor of many has nearly all of its partition
+        "insert into events (tenant, stream, version, type, id, schema, data, causation, metadata) "
+        "select 't', stream, version, 'test.Happened', gen_random_uuid(), '', '', gen_random_uuid(), '{}' from ("
+        "select 'a', generate_series(1, 20000) union all select 'b' || generate_series(1, 300), 1"
+        ") wanted (stream, version)"
+    )
+    await connection.execute("analyze events")
+    cursor = await connection.execute(
+        "explain (analyze, format json) " + statement("query_tails"),
+        {"tenants": ["t"] * 2, "streams": ["a", "b1"], "versions": [5, 1], "of_each": 2000, "bytes": read.MAX_BYTES},
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    assert 2001 <= rows_read(row[0][0]["Plan"]) < 2100  # a small partition is read as a whole
+
+
 async def test_events_are_found_by_position(connection: AsyncConnection[Any]) -> None:
     result = await append(connection, batch(*(event("s", version) for version in range(1, 4))))
     found = await events_at(connection, [result.positions[2], result.positions[0], 99])
