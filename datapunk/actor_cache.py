@@ -20,10 +20,12 @@ from datapunk.messages.message import Event
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.state import state_codec
-from datapunk.store.events import SnapshotData
+from datapunk.store.events import EventData, SnapshotData
 from datapunk.store.read import load_tails
 from datapunk.store.snapshots import load_many
 from datapunk.telemetry import metrics
+
+SNAPSHOT_BYTES = 4 * 1024 * 1024  # of events since the last one: a snapshot is due, however few they are
 
 
 class ActorCache:
@@ -43,12 +45,14 @@ class ActorCache:
         self._snapshot_every = snapshot_every
         self._actors: dict[Address, Actor] = {}
         self._consulted: dict[Address, Actor] = {}
+        self._tails: dict[Address, int] = {}  # bytes of the events of an actor since its last snapshot
         self._hit_ratio = metrics.CACHE_HIT_RATIO.labels(cache=f"{module.name}.actors")
 
     def clear(self) -> None:
         """Forget all: after a change of ownership others may have moved them on."""
         self._actors.clear()
         self._consulted.clear()
+        self._tails.clear()
 
     async def take(self, conn: AsyncConnection[Any], commands: Iterable[Incoming]) -> dict[Address, Actor]:
         """The actors that a batch addresses, with the state of those they look at refreshed."""
@@ -63,32 +67,37 @@ class ActorCache:
         if wanted:
             self._hit_ratio.set(1 - len(missing) / len(wanted))
         if missing:
-            await self._load(conn, missing)
+            self._tails |= await self._load(conn, missing)
         await self._consult(conn, taken)
         return taken
 
     def put_back(self, actors: dict[Address, Actor]) -> None:
         """Keep the actors of a committed batch."""
         self._actors.update(actors)
-        _shrink(self._actors, self._capacity)
+        for address in _shrink(self._actors, self._capacity):
+            self._tails.pop(address, None)
 
-    def snapshots(self, actors: dict[Address, Actor], versions_before: dict[Address, int]) -> list[SnapshotData]:
-        """Snapshots of the actors that passed a multiple of `snapshot_every` in this batch."""
-        every = self._snapshot_every
-        return [
-            SnapshotData(
-                tenant=address[0],
-                stream=address[1],
-                version=actor.version,
-                state_version=state_codec(type(actor)).version,
-                state=state_codec(type(actor)).encode(actor),
-            )
+    def snapshots(
+        self, actors: dict[Address, Actor], versions_before: dict[Address, int], events: Iterable[EventData]
+    ) -> list[SnapshotData]:
+        """Snapshots of the actors that passed a multiple of `snapshot_every`, or `SNAPSHOT_BYTES`, by these events."""
+        every, tails = self._snapshot_every, self._tails
+        for event in events:
+            tails[event.tenant, event.stream] += len(event.data)
+        due = [
+            address
             for address, actor in actors.items()
-            if actor.version // every > versions_before[address] // every
+            if actor.version // every > versions_before[address] // every or tails[address] > SNAPSHOT_BYTES
         ]
+        tails.update(dict.fromkeys(due, 0))
+        return [_snapshot(*address, actors[address]) for address in due]
 
-    async def _load(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> None:
-        """Bring actors to the present: from a snapshot where one fits, then by their events."""
+    async def _load(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> dict[Address, int]:
+        """Bring actors to the present: from a snapshot where one fits, then by their events.
+
+        Returns:
+            How many bytes of events were applied to each.
+        """
         for snapshot in await load_many(conn, list(actors)):
             actor = actors[snapshot.tenant, snapshot.stream]
             codec = state_codec(type(actor))
@@ -96,9 +105,10 @@ class ActorCache:
                 continue  # of an older shape: the events tell
             with suppress(msgspec.DecodeError):  # unreadable: the events tell
                 codec.restore(actor, snapshot.state, snapshot.version)
-        await self._catch_up(conn, actors)
+        return await self._catch_up(conn, actors)
 
-    async def _catch_up(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> None:
+    async def _catch_up(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> dict[Address, int]:
+        applied = dict.fromkeys(actors, 0)
         behind = list(actors.items())
         while behind:
             tails = [(tenant, stream, actor.version + 1) for (tenant, stream), actor in behind]
@@ -107,8 +117,11 @@ class ActorCache:
             for event in events:
                 message = self._registry.decode(event.type, event.data, AVRO_BINARY, event.schema)
                 assert isinstance(message, Event)  # only events are stored
-                behind[event.whose][1].apply(message)
+                address, actor = behind[event.whose]
+                actor.apply(message)
+                applied[address] += len(event.data)
             behind = [behind[place] for place in unfinished]
+        return applied
 
     async def _consult(self, conn: AsyncConnection[Any], actors: dict[Address, Actor]) -> None:
         """Refresh what the actors look at: one query a batch, for the events since the last look."""
@@ -139,7 +152,14 @@ class ActorCache:
         _shrink(self._consulted, self._capacity)
 
 
-def _shrink(cache: dict[Address, Actor], capacity: int) -> None:
+def _snapshot(tenant: str, stream: str, actor: Actor) -> SnapshotData:
+    codec = state_codec(type(actor))
+    return SnapshotData(tenant, stream, actor.version, codec.version, codec.encode(actor))
+
+
+def _shrink(cache: dict[Address, Actor], capacity: int) -> Collection[Address]:
+    """Drop the oldest of too many; returns which."""
     excess: Collection[Address] = [address for address, _ in zip(cache, range(len(cache) - capacity), strict=False)]
     for address in excess:
         del cache[address]
+    return excess

@@ -200,7 +200,7 @@ class Settler:
                 AppendBatch(
                     events=decided.events,
                     inbox=decided.inbox,
-                    snapshots=self._cache.snapshots(actors, before),
+                    snapshots=self._cache.snapshots(actors, before, decided.events),
                     module=self._module,
                     owner=self._owner,
                     shards=shards,

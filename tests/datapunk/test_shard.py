@@ -9,6 +9,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+import datapunk.actor_cache
 from datapunk.client import Client
 from datapunk.errors import QueryFailed
 from datapunk.messages.outcome import Outcome, Status
@@ -216,6 +217,24 @@ async def test_an_actor_is_restored_from_snapshot_and_later_events(settings: Set
         outcome = await client.send(Deposit(cents=1), "a")
         assert outcome.version == 26
         assert await balance(client, "a", outcome.position) == Balance(cents=26, deposits=26)
+
+
+async def test_large_events_lead_to_a_snapshot_sooner(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    await prepare([accounts], settings)
+    async with await connect(settings.database_url) as conn:
+
+        async def snapshots() -> list[int]:
+            cursor = await conn.execute("select version from snapshots where stream = 'accounts.account/a'")
+            return [row[0] for row in await cursor.fetchall()]
+
+        before = deposits(10)
+        await append(conn, before)
+        size = sum(len(event.data) for event in before.events)
+        monkeypatch.setattr(datapunk.actor_cache, "SNAPSHOT_BYTES", size + len(before.events[0].data))
+        async with working([accounts], settings) as client:
+            seen = {(await client.send(Deposit(cents=1), "a")).version: await snapshots() for _ in range(14)}
+        # The 10 that were loaded count, too.
+        assert seen == {11: [], **{version: [12] for version in range(12, 24)}, 24: [24]}
 
 
 @pytest.mark.parametrize(("stored", "is_kept"), [("x" * 255, True), ("é" * 128, False)], ids=["fits", "too long"])
