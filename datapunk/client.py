@@ -26,7 +26,7 @@ from datapunk.messages.message import Answer, Command, Message, Query
 from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
-from datapunk.subscription import BROKER_AWAY, ReceivedEvent, follow
+from datapunk.subscription import BROKER_AWAY, NewSchemas, ReceivedEvent, follow
 from datapunk.telemetry import traces
 
 CONNECT_TIMEOUT_S = 10.0
@@ -256,15 +256,17 @@ class Client:
             pattern: of the routing key `<tenant>.<module>.<kind>.<Event>`, as in `*.lake.dataset.*` or `#`.
             module: whose events.
 
-        After a broken connection it goes on by itself; what was published in between is missing. Where nothing may
-        be missed, read the store (`/v1/events`), or bind a durable queue of your own (docs/reference/wire.md).
+        Events of a newer release are read as this one knows them, if the database can be reached: there the newer
+        schemas are. After a broken connection it goes on by itself; what was published in between is missing. Where
+        nothing may be missed, read the store (`/v1/events`), or bind a durable queue of your own
+        (docs/reference/wire.md).
 
         Raises:
             ConnectionLost: if the broker is away.
             BrokerError: if there's no such module at the broker.
         """
         assert self._connection is not None, "use the client as an async context manager"
-        return follow(self._connection, self._registry, pattern, module)
+        return follow(self._connection, NewSchemas(self._registry, self._settings), pattern, module)
 
     def _expect_reply(self, token: str | None) -> asyncio.Future[AbstractIncomingMessage] | None:
         if token is None:

@@ -6,9 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 from aio_pika.abc import AbstractRobustConnection
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 from aiormq.exceptions import ChannelInvalidStateError
@@ -17,8 +19,14 @@ from datapunk.errors import BrokerError, ConnectionLost
 from datapunk.messages.codec import AVRO_JSON
 from datapunk.messages.message import Event
 from datapunk.messages.registry import Registry
+from datapunk.settings import Settings
+from datapunk.store.connection import connect
+from datapunk.telemetry.logs import get_logger
 
+AGAIN_S = 30.0  # before a schema that couldn't be learned is looked for again
 LIMIT = 10_000  # events waiting for a subscriber; older ones go when it's slower than that
+
+log = get_logger(__name__)
 
 BROKER_AWAY = (AMQPError, OSError, ChannelInvalidStateError, RuntimeError)
 
@@ -57,8 +65,35 @@ class ReceivedEvent:
         return message
 
 
+class NewSchemas:
+    """Learns of schemas that are newer than this process from the database, in which all workers put theirs.
+
+    Args:
+        registry: learns them.
+        settings: where the database is.
+    """
+
+    def __init__(self, registry: Registry, settings: Settings) -> None:
+        self.registry = registry
+        self._settings = settings
+        self._not_before = dict[tuple[str, str], float]()  # schemas that were looked for in vain, or while it was away
+
+    async def look_for(self, type: str, fingerprint: object) -> None:
+        """Learn a schema if it's unknown, and if the database tells it."""
+        if not isinstance(fingerprint, str) or not self.registry.lacks(type, fingerprint):
+            return
+        if monotonic() < self._not_before.get((type, fingerprint), 0.0):
+            return
+        self._not_before[type, fingerprint] = monotonic() + AGAIN_S
+        try:
+            async with await connect(self._settings.database_url) as conn:
+                await self.registry.learn(conn)
+        except (psycopg.Error, OSError) as error:
+            log.warning("schemas_unreachable", type=type, schema=fingerprint, detail=str(error))
+
+
 async def follow(
-    connection: AbstractRobustConnection, registry: Registry, pattern: str, module: str
+    connection: AbstractRobustConnection, schemas: NewSchemas, pattern: str, module: str
 ) -> AsyncGenerator[ReceivedEvent]:
     """A module's events from now on, over a channel and a queue of its own; see `Client.subscribe`."""
     exchange = f"{module}.events"
@@ -80,6 +115,7 @@ async def follow(
             async for message in messages:
                 with suppress(*BROKER_AWAY):  # its queue went with the connection; another one takes its place
                     await message.ack()
+                await schemas.look_for(message.type or "", message.headers.get("schema"))
                 yield ReceivedEvent(
                     type=message.type or "",
                     id=message.message_id or "",
@@ -88,7 +124,7 @@ async def follow(
                     at=message.timestamp.replace(tzinfo=UTC) if message.timestamp else None,
                     content_type=message.content_type or AVRO_JSON,
                     body=message.body,
-                    registry=registry,
+                    registry=schemas.registry,
                 )
     finally:
         with suppress(*BROKER_AWAY):

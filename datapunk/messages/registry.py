@@ -206,11 +206,13 @@ class Registry:
 
     async def learn_of(self, conn: AsyncConnection[Any], events: Iterable[EventData | PastEvent]) -> None:
         """Learn the schemas of stored events, should a newer process have brought some since we started."""
-        for type, fingerprint in {(event.type, event.schema) for event in events}:
-            known = self._by_name.get(type)
-            if known is not None and fingerprint != known[0] and (type, fingerprint) not in self._writers:
-                await self.learn(conn)
-                return
+        if any(self.lacks(type, fingerprint) for type, fingerprint in {(event.type, event.schema) for event in events}):
+            await self.learn(conn)
+
+    def lacks(self, type: str, fingerprint: str) -> bool:
+        """Whether a schema of a known type isn't known: what it says may be learned."""
+        known = self._by_name.get(type)
+        return known is not None and fingerprint != known[0] and (type, fingerprint) not in self._writers
 
     async def learn(self, conn: AsyncConnection[Any]) -> None:
         """Learn the schemas that others put into the table `schemas`; nothing is written."""

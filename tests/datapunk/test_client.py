@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import aclosing, asynccontextmanager, closing
 from uuid import uuid4
 
 import pytest
 
 from datapunk.broker.topology import command_queue
 from datapunk.client import Client, Sending
-from datapunk.errors import ConnectionLost, QueryFailed, ReplyTimeout
+from datapunk.errors import ConnectionLost, QueryFailed, ReplyTimeout, UnknownSchema
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
+from datapunk.stack.ports import free_ports
 from datapunk.subscription import ReceivedEvent
 from datapunk.worker import prepare
 from tests.accounts.commands import Deposit, OpenAccount
 from tests.accounts.events import Deposited
 from tests.accounts.module import accounts
 from tests.accounts.queries import Balance, GetBalance
+from tests.chaos.next_accounts.commands import Deposit as NextDeposit
+from tests.chaos.next_accounts.module import next_accounts
 from tests.management import Management
 from tests.proxy import proxy_to
 from tests.raw import RawClient, raw_client
@@ -248,3 +251,35 @@ async def test_all_who_send_the_same_command_at_once_get_its_outcome(settings: S
         id = uuid4()
         outcomes = await asyncio.gather(*(client.send(Deposit(cents=1), "a", message_id=id) for _ in range(5)))
         assert [outcome.version for outcome in outcomes] == [1] * 5
+
+
+@asynccontextmanager
+async def received_of_an_older_release(settings: Settings, theirs: Settings) -> AsyncIterator[ReceivedEvent]:
+    """A newer release's event, as a client of an older one gets it that has these settings."""
+    async with (
+        working([next_accounts], settings) as newer,
+        Client(theirs, Registry.of([accounts])) as older,
+        aclosing(older.subscribe("#", "accounts")) as events,  # type: ignore[type-var]
+    ):
+        receiving = asyncio.ensure_future(anext(events))
+        while not receiving.done():  # until it follows
+            await newer.send(NextDeposit(cents=5, currency="EUR"), "a")
+            await asyncio.wait({receiving}, timeout=0.1)
+        yield receiving.result()
+
+
+async def test_a_subscriber_reads_the_events_of_a_newer_release(settings: Settings) -> None:
+    async with received_of_an_older_release(settings, settings) as received:
+        assert isinstance(received.event, Deposited)
+        assert received.event.cents == 5
+
+
+async def test_without_the_database_a_newer_event_comes_all_the_same_and_says_what_is_missing(
+    settings: Settings,
+) -> None:
+    (port,) = free_ports(1)
+    away = settings.model_copy(update={"database_url": f"postgresql://127.0.0.1:{port}/none"})
+    async with received_of_an_older_release(settings, away) as received:
+        assert b'"EUR"' in received.body
+        with pytest.raises(UnknownSchema, match="no schema with fingerprint"):
+            _ = received.event
