@@ -46,7 +46,8 @@ class Burying(Middleware):
         assert isinstance(broker, TaskBroker)  # ours
         module = module_of_tasks(message.queue_name)
         reason = exception.code if isinstance(exception, Failed) else TaskFailed.code
-        text = f"{message.options.get('retries', 0)} attempts, the last: {exception or type(exception).__name__}"
+        said = str(exception) if isinstance(exception, Failed) else f"{type(exception).__name__}: {exception}"
+        text = f"{message.options.get('retries', 0)} attempts, the last: {said}"
         trace = "" if isinstance(exception, Failed) else "".join(traceback.format_exception(exception))
         (task,) = message.args
         properties = dead_letter(

@@ -54,6 +54,7 @@ class Performer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Perform tasks until told to stop; then finish what is under way."""
+        self._broker.emit_after("process_boot")  # as Dramatiq's own command does; the time limit begins with it
         worker = dramatiq.Worker(self._broker, worker_threads=self._threads, worker_timeout=POLL_MS)
         await asyncio.to_thread(worker.start)
         log.info("tasks_started", modules=sorted(self._tasks))

@@ -20,7 +20,7 @@ from purgatory.domain.model import OpenedState
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from datapunk.errors import SecretUnreadable
+from datapunk.errors import ConfigurationError, SecretUnreadable
 from datapunk.messages.catalogue import Catalogue
 from datapunk.messages.registry import Registry
 from datapunk.messages.shown import cloud_event
@@ -69,7 +69,6 @@ class Webhooks(Tasks):
 
     async def open(self) -> None:
         """Open what connections are taken from."""
-        self._vault = Vault.of(self.settings)
         self._sender = Sender(self._own, self.settings.task_threads)
         self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
             self.settings.database_url, min_size=0, max_size=CONNECTIONS, open=False, kwargs={"autocommit": True}
@@ -145,10 +144,18 @@ class Webhooks(Tasks):
     async def _secrets(self, tenant: str, endpoint: Endpoint) -> list[str]:
         wanted = endpoint.secrets(datetime.now(UTC))
         async with self._pool.connection() as conn:
-            known = await self._vault.get(conn, tenant, wanted)
+            known = await self._vault().get(conn, tenant, wanted)
         if endpoint.secret not in known:
             raise Undelivered(f"there's no secret {endpoint.secret}; `datapunk secrets create` makes one")
         return [known[id] for id in wanted if id in known]
+
+    def _vault(self) -> Vault:
+        """Opened when it's needed: the first secret of a machine makes its key."""
+        try:
+            return Vault.of(self.settings)
+        except ConfigurationError as error:
+            log.warning("no_key", detail=str(error))
+            raise Postponed(str(error), AWAY_S) from None
 
     async def _turn_s(self, task: DeliverEvent) -> float:
         """When its turn may come, with so many before it; about as long as they all take."""
