@@ -45,7 +45,9 @@ class ActorCache:
         self._snapshot_every = snapshot_every
         self._actors: dict[Address, Actor] = {}
         self._consulted: dict[Address, Actor] = {}
-        self._tails: dict[Address, int] = {}  # bytes of the events of an actor since its last snapshot
+        # Bytes of the events of an actor since its last snapshot: of those kept, and of those taken last.
+        self._tails: dict[Address, int] = {}
+        self._tails_taken: dict[Address, int] = {}
         self._hit_ratio = metrics.CACHE_HIT_RATIO.labels(cache=f"{module.name}.actors")
 
     def clear(self) -> None:
@@ -59,6 +61,7 @@ class ActorCache:
         wanted = {incoming.address: incoming for incoming in commands}
         taken: dict[Address, Actor] = {}
         missing: dict[Address, Actor] = {}
+        tails = {address: self._tails.pop(address, 0) for address in wanted}
         for address, incoming in wanted.items():
             actor = self._actors.pop(address, None)
             if actor is None:
@@ -67,21 +70,23 @@ class ActorCache:
         if wanted:
             self._hit_ratio.set(1 - len(missing) / len(wanted))
         if missing:
-            self._tails |= await self._load(conn, missing)
+            tails |= await self._load(conn, missing)
         await self._consult(conn, taken)
+        self._tails_taken = tails
         return taken
 
     def put_back(self, actors: dict[Address, Actor]) -> None:
         """Keep the actors of a committed batch."""
         self._actors.update(actors)
+        self._tails |= self._tails_taken
         for address in _shrink(self._actors, self._capacity):
             self._tails.pop(address, None)
 
     def snapshots(
         self, actors: dict[Address, Actor], versions_before: dict[Address, int], events: Iterable[EventData]
     ) -> list[SnapshotData]:
-        """Snapshots of the actors that passed a multiple of `snapshot_every`, or `SNAPSHOT_BYTES`, by these events."""
-        every, tails = self._snapshot_every, self._tails
+        """Snapshots of those taken that passed a multiple of `snapshot_every`, or `SNAPSHOT_BYTES`, by these events."""
+        every, tails = self._snapshot_every, self._tails_taken
         for event in events:
             tails[event.tenant, event.stream] += len(event.data)
         due = [

@@ -88,13 +88,17 @@ async def load(conn: AsyncConnection[Any]) -> Account:
 async def load_many(conn: AsyncConnection[Any], names: Sequence[str]) -> list[Account]:
     """These accounts as a process that starts anew loads them for a batch."""
     cache = ActorCache(accounts, REGISTRY, capacity=10, snapshot_every=100)
-    commands: list[Any] = [
+    return cast("list[Account]", list((await cache.take(conn, commands_to(*names))).values()))
+
+
+def commands_to(*names: str) -> list[Any]:
+    """As much of a command to each of these accounts as loading looks at."""
+    return [
         SimpleNamespace(
             address=("default", f"accounts.account/{name}"), actor=Account, envelope=SimpleNamespace(actor_id=name)
         )
         for name in names
     ]
-    return cast("list[Account]", list((await cache.take(conn, commands)).values()))
 
 
 def snapshot(*, state_version: int | None = None, state: bytes | None = None) -> SnapshotData:
@@ -121,6 +125,16 @@ async def test_actors_of_long_tails_are_loaded_page_after_page(
     monkeypatch.setattr(read, limit, 1)
     actors = await load_many(connection, list(versions))
     assert [(account.version, account.balance) for account in actors] == [(2, 2), (5, 5), (0, 0), (3, 3)]
+
+
+async def test_a_batch_is_settled_though_all_actors_are_forgotten_meanwhile(connection: AsyncConnection[Any]) -> None:
+    cache = ActorCache(accounts, REGISTRY, capacity=10, snapshot_every=100)
+    cache.put_back(await cache.take(connection, commands_to("a")))
+    actors = await cache.take(connection, commands_to("a"))
+    cache.clear()  # as when shards are taken over
+    actors[ADDRESS].version = 100
+    snapshots = cache.snapshots(actors, {ADDRESS: 99}, deposits(1, first=100).events)
+    assert [one.version for one in snapshots] == [100]
 
 
 async def test_a_snapshot_of_an_older_shape_is_ignored(connection: AsyncConnection[Any]) -> None:
