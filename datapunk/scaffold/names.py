@@ -13,12 +13,12 @@ from datapunk.errors import ConfigurationError
 MAX_LENGTH = 18  # keeps the projection's Postgres schema within its 48, and lines within 120
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_OURS = frozenset({"datapunk", "actors", "projections", "schemas", "workflows", "test", "tests"})
+_OURS = frozenset({"datapunk", "actors", "projections", "schemas", "tasks", "test", "tests", "workflows"})
 # An actor's file lies beside these, and its class beside what it imports from datapunk.
 _TAKEN = frozenset(
     {
         *("actor", "applies", "answers", "asked", "handles", "module", "projection", "projects", "reads", "recorded"),
-        *("commands", "events", "queries", "types", "rejected", "released", "rows", "platform"),
+        *("commands", "events", "queries", "tasks", "types", "rejected", "released", "rows", "platform"),
     }
 )
 
