@@ -75,6 +75,12 @@ def load(
     again: Annotated[
         str, typer.Option(metavar="NAME", help="Load a file that was loaded before once more, under this name.")
     ] = "",
+    background: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="Let workers load the file (one, a path that they see), as an ingestion of this id."
+        ),
+    ] = None,
     tenant: Tenant = None,
     as_json: Json = False,
 ) -> None:
@@ -94,7 +100,9 @@ def load(
     new = NewDataset(schema, key, tuple(indexes or ()), partitions, sample)
     load = Load(dataset, files, options, new, max_bad, rejects or Path(f"{dataset}.rejects.jsonl"), tenant, again)
     with Report(as_json=as_json) as report:
-        if show_schema:
+        if background is not None:
+            asyncio.run(load.request(background, report))
+        elif show_schema:
             load.show_schema(report, save_schema)
         else:
             asyncio.run(load.run(report, save_schema, dry_run=dry_run))

@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from datapunk.messages.message import Command
+from schemas.lake.types import FileOptions
 
 
 class AppendRecords(Command, frozen=True, kw_only=True):
@@ -25,6 +26,36 @@ class AppendRecords(Command, frozen=True, kw_only=True):
 
     message_type: ClassVar[str] = "lake.AppendRecords"
     records: str
+
+
+class CancelIngestion(Command, frozen=True, kw_only=True):
+    """End an ingestion. Rows that it loaded stay; the same file, ingested again, adds the others.
+
+    Attributes:
+        reason: Why, for the record.
+    """
+
+    message_type: ClassVar[str] = "lake.CancelIngestion"
+    reason: str = ""
+
+
+class CompleteIngestion(Command, frozen=True, kw_only=True):
+    """Sent by the workflow: all rows are durable.
+
+    Attributes:
+        rows: That are durable.
+        total: In the file.
+        bad: That were set aside.
+        position: The highest of their events.
+        rejects: The first rows that were set aside, as a JSON array of {row, column, reason, original}.
+    """
+
+    message_type: ClassVar[str] = "lake.CompleteIngestion"
+    rows: int
+    total: int
+    bad: int
+    position: int
+    rejects: str = "[]"
 
 
 class CreateDataset(Command, frozen=True, kw_only=True):
@@ -63,6 +94,65 @@ class DeleteDataset(Command, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class FailIngestion(Command, frozen=True, kw_only=True):
+    """Sent by the workflow: the file can't be loaded as it is.
+
+    Attributes:
+        code: Why, for programs.
+        message: Why, for people.
+        rejects: The first rows that were set aside, as a JSON array of {row, column, reason, original}.
+    """
+
+    message_type: ClassVar[str] = "lake.FailIngestion"
+    code: str
+    message: str
+    rejects: str = "[]"
+
+
+class IngestFile(Command, frozen=True, kw_only=True):
+    """Load a file into a dataset, in the background; the actor-id is an id of your own for it. Workers read
+    the file: they must run workflows, and be allowed to.
+
+    Attributes:
+        dataset: The dataset's id; it's created if it isn't there.
+        source: A path that workers see, or an http(s) URL.
+        options: How it's read; none: as it tells itself.
+    """
+
+    message_type: ClassVar[str] = "lake.IngestFile"
+    dataset: str
+    source: str
+    options: FileOptions | None = None
+
+
+class PauseIngestion(Command, frozen=True, kw_only=True):
+    """Let an ingestion begin no further part of its file until it's resumed.
+
+    Attributes:
+        reason: Why, for the record.
+    """
+
+    message_type: ClassVar[str] = "lake.PauseIngestion"
+    reason: str = ""
+
+
+class RecordProgress(Command, frozen=True, kw_only=True):
+    """Sent by the workflow: how far an ingestion is.
+
+    Attributes:
+        rows: That are durable.
+        total: In the file.
+        bad: That were set aside.
+        position: The highest of their events.
+    """
+
+    message_type: ClassVar[str] = "lake.RecordProgress"
+    rows: int
+    total: int
+    bad: int
+    position: int
+
+
 class RenameDataset(Command, frozen=True, kw_only=True):
     """Give a dataset another name; its id stays.
 
@@ -74,17 +164,37 @@ class RenameDataset(Command, frozen=True, kw_only=True):
     name: str
 
 
+class ResumeIngestion(Command, frozen=True, kw_only=True):
+    """Let an ingestion go on."""
+
+    message_type: ClassVar[str] = "lake.ResumeIngestion"
+
+
 AVRO_TYPES: dict[str, type] = {
     "lake.AppendRecords": AppendRecords,
+    "lake.CancelIngestion": CancelIngestion,
+    "lake.CompleteIngestion": CompleteIngestion,
     "lake.CreateDataset": CreateDataset,
     "lake.DeleteDataset": DeleteDataset,
+    "lake.FailIngestion": FailIngestion,
+    "lake.IngestFile": IngestFile,
+    "lake.PauseIngestion": PauseIngestion,
+    "lake.RecordProgress": RecordProgress,
     "lake.RenameDataset": RenameDataset,
+    "lake.ResumeIngestion": ResumeIngestion,
 }
 
 __all__ = [
     "AVRO_TYPES",
     "AppendRecords",
+    "CancelIngestion",
+    "CompleteIngestion",
     "CreateDataset",
     "DeleteDataset",
+    "FailIngestion",
+    "IngestFile",
+    "PauseIngestion",
+    "RecordProgress",
     "RenameDataset",
+    "ResumeIngestion",
 ]

@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from datapunk.messages.message import Event
+from schemas.lake.types import FileOptions
 
 
 class DatasetCreated(Event, frozen=True, kw_only=True):
@@ -57,6 +58,100 @@ class DatasetRenamed(Event, frozen=True, kw_only=True):
     previous: str = ""
 
 
+class IngestionCancelled(Event, frozen=True, kw_only=True):
+    """An ingestion is over before its end.
+
+    Attributes:
+        reason: Why.
+    """
+
+    message_type: ClassVar[str] = "lake.IngestionCancelled"
+    reason: str = ""
+
+
+class IngestionCompleted(Event, frozen=True, kw_only=True):
+    """All rows of a file are durable.
+
+    Attributes:
+        rows: That are durable.
+        total: In the file.
+        bad: That were set aside.
+        position: The highest of their events.
+        rejects: The first rows that were set aside, as a JSON array of {row, column, reason, original}.
+    """
+
+    message_type: ClassVar[str] = "lake.IngestionCompleted"
+    rows: int
+    total: int
+    bad: int
+    position: int
+    rejects: str = "[]"
+
+
+class IngestionFailed(Event, frozen=True, kw_only=True):
+    """A file can't be loaded as it is.
+
+    Attributes:
+        code: Why, for programs.
+        message: Why, for people.
+        rejects: The first rows that were set aside, as a JSON array of {row, column, reason, original}.
+    """
+
+    message_type: ClassVar[str] = "lake.IngestionFailed"
+    code: str
+    message: str
+    rejects: str = "[]"
+
+
+class IngestionPaused(Event, frozen=True, kw_only=True):
+    """An ingestion begins no further part until it's resumed.
+
+    Attributes:
+        reason: Why.
+    """
+
+    message_type: ClassVar[str] = "lake.IngestionPaused"
+    reason: str = ""
+
+
+class IngestionProgressed(Event, frozen=True, kw_only=True):
+    """More rows of a file are durable.
+
+    Attributes:
+        rows: That are durable.
+        total: In the file.
+        bad: That were set aside.
+        position: The highest of their events.
+    """
+
+    message_type: ClassVar[str] = "lake.IngestionProgressed"
+    rows: int
+    total: int
+    bad: int
+    position: int
+
+
+class IngestionRequested(Event, frozen=True, kw_only=True):
+    """A file is to be loaded.
+
+    Attributes:
+        dataset: The dataset's id.
+        source: Where the file is.
+        options: How it's read.
+    """
+
+    message_type: ClassVar[str] = "lake.IngestionRequested"
+    dataset: str
+    source: str
+    options: FileOptions
+
+
+class IngestionResumed(Event, frozen=True, kw_only=True):
+    """An ingestion goes on."""
+
+    message_type: ClassVar[str] = "lake.IngestionResumed"
+
+
 class RecordsAppended(Event, frozen=True, kw_only=True):
     """Records joined one partition of a dataset.
 
@@ -81,6 +176,13 @@ AVRO_TYPES: dict[str, type] = {
     "lake.DatasetCreated": DatasetCreated,
     "lake.DatasetDeleted": DatasetDeleted,
     "lake.DatasetRenamed": DatasetRenamed,
+    "lake.IngestionCancelled": IngestionCancelled,
+    "lake.IngestionCompleted": IngestionCompleted,
+    "lake.IngestionFailed": IngestionFailed,
+    "lake.IngestionPaused": IngestionPaused,
+    "lake.IngestionProgressed": IngestionProgressed,
+    "lake.IngestionRequested": IngestionRequested,
+    "lake.IngestionResumed": IngestionResumed,
     "lake.RecordsAppended": RecordsAppended,
 }
 
@@ -89,5 +191,12 @@ __all__ = [
     "DatasetCreated",
     "DatasetDeleted",
     "DatasetRenamed",
+    "IngestionCancelled",
+    "IngestionCompleted",
+    "IngestionFailed",
+    "IngestionPaused",
+    "IngestionProgressed",
+    "IngestionRequested",
+    "IngestionResumed",
     "RecordsAppended",
 ]

@@ -33,6 +33,51 @@ class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class FileFormat(StrEnum):
+    """What files are written in."""
+
+    AUTO = "AUTO"
+    CSV = "CSV"
+    TSV = "TSV"
+    JSONL = "JSONL"
+    PARQUET = "PARQUET"
+    ARROW = "ARROW"
+    AVRO = "AVRO"
+
+
+class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a file is read, and how its dataset is made if it isn't there.
+
+    Attributes:
+        format: AUTO: as the file itself tells.
+        delimiter: Of CSV: one character. None: what the header is full of.
+        has_quotes: Whether quotes in CSV enclose values; else they're characters like others.
+        encoding: Of text, as in latin-1. None: UTF-8, or what a byte order mark says.
+        nulls: Texts that stand for no value, in every column.
+        ignored: Columns that are left out.
+        max_bad: How many rows may be set aside: a number, or a share as in 0.5%. With more, nothing is
+            loaded.
+        again: A name under which a file is loaded once more that was loaded before.
+        schema: Of a new dataset: the Avro schema of its records. None: it's inferred.
+        key: Of a new dataset: the field that identifies a record.
+        indexes: Of a new dataset: fields to index.
+        partitions: Of a new dataset: over how many actors its records are split, 1 to 64.
+    """
+
+    format: FileFormat = FileFormat.AUTO
+    delimiter: str | None = None
+    has_quotes: bool = True
+    encoding: str | None = None
+    nulls: list[str] = msgspec.field(default_factory=list[str])
+    ignored: list[str] = msgspec.field(default_factory=list[str])
+    max_bad: str = "0"
+    again: str = ""
+    schema: str | None = None
+    key: str | None = None
+    indexes: list[str] = msgspec.field(default_factory=list[str])
+    partitions: int = 4
+
+
 class Operator(StrEnum):
     """How a field is compared."""
 
@@ -64,6 +109,16 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     value: str = "null"
 
 
+class IngestionState(StrEnum):
+    """What an ingestion is up to."""
+
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    CANCELLED = "CANCELLED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+
+
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """One field to sort by.
 
@@ -78,15 +133,21 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 AVRO_TYPES: dict[str, type] = {
     "lake.DatasetSummary": DatasetSummary,
+    "lake.FileOptions": FileOptions,
+    "lake.FileFormat": FileFormat,
     "lake.Filter": Filter,
     "lake.Operator": Operator,
+    "lake.IngestionState": IngestionState,
     "lake.Order": Order,
 }
 
 __all__ = [
     "AVRO_TYPES",
     "DatasetSummary",
+    "FileFormat",
+    "FileOptions",
     "Filter",
+    "IngestionState",
     "Operator",
     "Order",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -10,30 +10,26 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from uuid import uuid5
 
-import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from datapunk.cli.messaging import Session, open_session, print_json
 from datapunk.client import Client
-from datapunk.errors import QueryFailed, ReplyTimeout
 from datapunk.messages.codec import AVRO_BINARY
 from datapunk.messages.outcome import Status
-from schemas.lake.commands import CreateDataset
+from schemas.lake.commands import IngestFile
 from schemas.lake.queries import Dataset, GetDataset
+from schemas.lake.types import FileFormat, FileOptions
+from workflows.lake.files.datasets import create_dataset, find_dataset, inferred_schema, target_of
 from workflows.lake.files.errors import BadFile, unreadable, unwritable
-from workflows.lake.files.inference import Inference
-from workflows.lake.files.plan import NAMESPACE, OnRows, Options, Plan
+from workflows.lake.files.plan import OnRows, Options, Plan
 from workflows.lake.files.records import Target
 from workflows.lake.files.rejects import Rejects, most_bad
 from workflows.lake.files.sending import LoadFailed, Sender, Sent
-from workflows.lake.files.sources import find, opened
+from workflows.lake.files.sources import find, is_url, opened
 
 QUERYABLE_S = 600.0  # for the projections to catch up
-STARTING_S = 30.0  # for a worker that has just started
-AGAIN_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -145,7 +141,7 @@ class Load:
             plans = self._open(stack, report)
             rejects = stack.enter_context(Rejects(self.rejects))
             async with _client(session) as client:
-                found = await self._find(client, tenant)
+                found = await find_dataset(client, self.dataset, tenant)
                 target = self._target(found, plans, report, save)
                 rows = self._check(target, plans, rejects, report)
                 if dry_run:
@@ -156,7 +152,7 @@ class Load:
                     )
                     return
                 if found is None:
-                    await self._create(client, target, tenant)
+                    await create_dataset(client, target, tenant)
                 sent = await self._send(client, target, plans, tenant, rows - rejects.count, report)
                 total = await self._total(client, tenant, sent.position)
         seconds = time.monotonic() - began
@@ -172,6 +168,44 @@ class Load:
             seconds=round(seconds, 3),
         )
 
+    async def request(self, ingestion: str, report: Report) -> None:
+        """Let workers do it.
+
+        Raises:
+            BadFile: if it's more than one file.
+            LoadFailed: if Lake refuses.
+        """
+        sources = find(self.sources)
+        if len(sources) != 1:
+            raise BadFile(f"in the background one file is loaded at a time, and these are {len(sources):,}")
+        source = sources[0] if is_url(sources[0]) else os.path.abspath(sources[0])  # noqa: ASYNC240, PTH100
+        options, new = self.options, self.new
+        command = IngestFile(
+            dataset=self.dataset,
+            source=source,
+            options=FileOptions(
+                format=FileFormat.AUTO if options.format is None else FileFormat(options.format.value.upper()),
+                delimiter=options.delimiter,
+                has_quotes=options.has_quotes,
+                encoding=options.encoding,
+                nulls=list(options.nulls),
+                ignored=list(options.ignored),
+                max_bad=self.max_bad,
+                again=self.again,
+                schema=None if new.schema is None else _text(new.schema),
+                key=new.key,
+                indexes=list(new.indexes),
+                partitions=new.partitions,
+            ),
+        )
+        session = open_session()
+        async with Client(session.settings, session.registry) as client:
+            outcome = await client.send(command, ingestion, tenant=self.tenant)
+        if outcome.status is not Status.Accepted:
+            raise LoadFailed(f"{outcome.code}: {outcome.message}")
+        look = f'datapunk query lake.GetIngestion --data \'{{"ingestion": "{ingestion}"}}\''
+        report.tell(f"requested; how far it is: {look}", ingestion=ingestion, position=outcome.position)
+
     def _open(self, stack: ExitStack, report: Report) -> list[Plan]:
         with report.step("open", None):
             files = [stack.enter_context(opened(source, self.options.encoding)) for source in find(self.sources)]
@@ -185,20 +219,13 @@ class Load:
             raise BadFile(f"{self.dataset} is there already, with another schema than {self.new.schema}")
         if save is not None:
             _save(save, found.schema)
-        return Target(self.dataset, found.schema, found.key, found.summary.partitions, tuple(found.indexes))
+        return target_of(found)
 
     def _schema(self, plans: Sequence[Plan], report: Report, save: Path | None) -> str:
         if self.new.schema is not None:
             return _text(self.new.schema)
-        is_text = {plan.reader.is_text for plan in plans}
-        if len(is_text) > 1:
-            raise BadFile("files with types and files of text are one schema only if you give it: --schema")
-        inference = Inference(
-            self.dataset, is_text=is_text.pop(), nulls=self.options.nulls, ignored=self.options.ignored
-        )
         with report.step("look", sum(plan.rows for plan in plans)) as advance:
-            seen = [plan.infer(inference, advance, self.new.sample) for plan in plans]
-        schema = inference.schema(is_whole=all(seen), never_null=(self.new.key,))
+            schema = inferred_schema(self.dataset, plans, self.options, self.new.key, advance, self.new.sample)
         if save is not None:
             _save(save, schema + "\n")
         return schema
@@ -220,34 +247,6 @@ class Load:
             for plan in plans:
                 await sender.send(plan.portions(target, plan.load_id(target, tenant, self.again)))
         return sender.sent
-
-    async def _find(self, client: Client, tenant: str) -> Dataset | None:
-        until = time.monotonic() + STARTING_S
-        while True:
-            try:
-                found = await client.ask(GetDataset(dataset=self.dataset), tenant=tenant)
-            except QueryFailed as error:
-                if error.error_code == "dataset_unknown":
-                    return None
-                if error.error_code != ReplyTimeout.code or time.monotonic() > until:
-                    raise
-                await asyncio.sleep(AGAIN_S)  # its tables don't exist yet
-            else:
-                assert isinstance(found, Dataset)  # what this query is answered with
-                return found
-
-    async def _create(self, client: Client, target: Target, tenant: str) -> None:
-        command = CreateDataset(
-            name=self.dataset,
-            schema=target.schema,
-            key=target.key,
-            partitions=target.partitions,
-            indexes=list(target.indexes),
-        )
-        id = uuid5(NAMESPACE, msgspec.json.encode((tenant, self.dataset, command)).decode())
-        outcome = await client.send(command, self.dataset, tenant=tenant, message_id=id)
-        if outcome.status is not Status.Accepted:
-            raise LoadFailed(f"{outcome.code}: {outcome.message}")
 
     async def _total(self, client: Client, tenant: str, position: int) -> int:
         found = await client.ask(

@@ -38,10 +38,11 @@ class Rejects:
 
     Args:
         path: where they're written to, a JSON object a line; it's there only if there are any. None: they're counted.
+        kept: how many of the first are kept in memory.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path | None, kept: int = SHOWN) -> None:
+        self._path, self._kept = path, kept
         self._file: IO[bytes] | None = None
         self.count = 0
         self.first: list[Reject] = []
@@ -64,7 +65,7 @@ class Rejects:
         if not rejects:
             return
         self.count += len(rejects)
-        self.first += rejects[: SHOWN - len(self.first)]
+        self.first += rejects[: self._kept - len(self.first)]
         if self._path is None:
             return
         lines = b"".join(msgspec.json.encode(msgspec.structs.replace(reject, file=file)) + b"\n" for reject in rejects)
@@ -86,7 +87,7 @@ class Rejects:
             return
         shown = "".join(
             f"\n  row {reject.row:,}{f', column {reject.column}' if reject.column else ''}: {reject.reason}"
-            for reject in self.first
+            for reject in self.first[:SHOWN]
         )
         where = f"\nAll of them are in {self._path}" if self._path is not None else ""
         raise TooManyBadRows(

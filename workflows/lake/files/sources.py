@@ -130,14 +130,18 @@ def opened(source: str, encoding: str | None = None, fetch: Fetch | None = None)
         yield whole
 
 
-def download(url: str) -> Generator[bytes]:
+def download(url: str, opener: urllib.request.OpenerDirector | None = None) -> Generator[bytes]:
     """What is behind a URL, in blocks.
+
+    Args:
+        url: http or https.
+        opener: by default one that follows redirections.
 
     Raises:
         BadFile: if it can't be had, or not all of it.
     """
     try:
-        with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT_S) as answer:  # noqa: S310  # is_url looked
+        with (opener or urllib.request.build_opener()).open(url, timeout=DOWNLOAD_TIMEOUT_S) as answer:
             expected, got = answer.headers.get("Content-Length"), 0
             while block := answer.read(BLOCK):
                 got += len(block)

@@ -1,0 +1,21 @@
+"""What workers may read files from: settings from the environment (`DATAPUNK_LAKE_*`), else the defaults below."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class LakeSettings(BaseSettings):
+    """Whoever may send `lake.IngestFile` makes workers read: nothing, unless it's set here. Immutable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DATAPUNK_LAKE_", env_file=(".env", ".datapunk/endpoints.env"), extra="ignore", frozen=True
+    )
+
+    folders: tuple[Path, ...] = Field((), description='folders that files are ingested from, as JSON: `["/data"]`')
+    urls: tuple[str, ...] = Field(
+        (), description='what URLs begin with that files are ingested from, as JSON: `["https://data.example.com/"]`'
+    )
