@@ -10,15 +10,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from datapunk.messages.message import Answer, Query
-from schemas.nexus.types import (
-    DeadLetter,
-    DeadLetterCount,
-    DeadLetterEdit,
-    DeadLetterState,
-    DeadLetterStep,
-    DeadLetterSummary,
-    SubscriptionSummary,
-)
+from schemas.nexus.types import DeadLetter, DeadLetterCount, DeadLetterEdit, DeadLetterState, DeadLetterStep, DeadLetterSummary, SubscriptionSummary
 
 
 class CountDeadLetters(Query, frozen=True, kw_only=True):
