@@ -19,7 +19,7 @@ def check_body(type: str, body: bytes, content_type: str | None) -> None:
     """
     if len(body) > MAX_BODY:
         raise Rejected("body_invalid", f"the body has {len(body):,} bytes, and {MAX_BODY:,} are the limit")
-    modules, registry = _installed()
+    modules, registry = installed()
     module = type.partition(".")[0]
     if module not in modules and module != "datapunk":
         return
@@ -30,6 +30,7 @@ def check_body(type: str, body: bytes, content_type: str | None) -> None:
 
 
 @cache
-def _installed() -> tuple[frozenset[str], Registry]:
+def installed() -> tuple[frozenset[str], Registry]:
+    """The names of the modules here, and their messages."""
     modules = find_modules()
     return frozenset(modules), Registry.of(modules.values())

@@ -63,7 +63,7 @@ def commands() -> dict[str, Entry]:
     """All sub-commands: ours, and those that installed modules bring. Theirs are looked for only when asked for."""
     found: dict[str, Entry] = {}
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
-        found[point.name] = Entry(point.module, point.attr, f"What the module {point.name} brings.", _MODULES)
+        found[point.name] = Entry(point.module, point.attr, "Brought by an installed module.", _MODULES)
     return {**found, **COMMANDS}
 
 

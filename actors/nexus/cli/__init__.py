@@ -1,0 +1,1 @@
+"""`datapunk dlq`: dead letters at the command line."""
