@@ -29,6 +29,7 @@ nexus = Module(
     actors=[DeadLetter, Subscription],
     projections=[DeadLetters, Subscriptions],
     queries=[count_dead_letters, find_dead_letters, get_dead_letter, get_subscription, list_subscriptions],
+    workflows="workflows.nexus",
     services={"keeper": Keeper, "redriver": Redriving, "webhooks": _webhooks},
     tasks="tasks.nexus.webhooks:Webhooks",
     description="Dead letters: keep, show, edit and redrive them. Webhooks: deliver events to URLs.",
