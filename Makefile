@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # Tests start hundreds of processes, each of which would compile all that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install install-checks up down demo test test-unit lint format specs bench profile chaos docs clean
+.PHONY: help install install-checks up down demo test test-unit lint histories format specs bench profile chaos docs clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ lint: install ## Style, types, import rules, dependencies, schemas
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 	$(BIN)/datapunk schemas check
+
+histories: install-checks ## Record anew the workflows' histories that tests replay
+	@$(BIN)/pytest -q tests/workflows/record.py
 
 format: install ## Format the code
 	@$(BIN)/ruff check --fix-only

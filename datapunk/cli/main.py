@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import logging
+import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -47,6 +49,7 @@ COMMANDS = {
     "module": Entry("datapunk.cli.module", "app", "Start a module of your own.", _RUNNING),
     "projections": Entry("datapunk.cli.projections", "app", "List, rebuild, pause and resume them.", _RUNNING),
     "secrets": Entry("datapunk.cli.secrets", "app", "Keep secrets, such as keys to sign with.", _RUNNING),
+    "workflows": Entry("datapunk.cli.workflows", "app", "Record histories of workflows, and release them.", _RUNNING),
     "schemas": Entry("datapunk.cli.schemas", "app", "Generate, check, list and show Avro schemas.", _RUNNING),
     "send": Entry("datapunk.cli.send", "send", "Send a command, and show its outcome.", _MESSAGES),
     "query": Entry("datapunk.cli.query", "query", "Ask a query, and show the answer.", _MESSAGES),
@@ -148,7 +151,23 @@ def main() -> None:
     """The entry point."""
     # What libraries say of a failure isn't for people; ours is. `run` sends both to its log.
     logging.getLogger().addHandler(logging.NullHandler())
-    app(prog_name="datapunk")
+    try:
+        app(prog_name="datapunk")
+    except SystemExit as ending:
+        if "temporalio.bridge" in sys.modules and isinstance(ending.code, int):
+            _leave(ending.code)
+        raise
+
+
+def _leave(status: int) -> NoReturn:
+    """End at once: the threads of Temporal's SDK may crash a Python that takes its leave slowly.
+
+    https://github.com/temporalio/sdk-python/issues/300
+    """
+    with suppress(OSError):  # as where the reader of a pipe has gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

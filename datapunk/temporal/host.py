@@ -13,7 +13,6 @@ from temporalio.client import Client as TemporalClient
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from datapunk.client import Client
 from datapunk.errors import ConnectionLost, TemporalAway
@@ -29,12 +28,11 @@ from datapunk.temporal.calling import task_queue
 from datapunk.temporal.connection import connect
 from datapunk.temporal.discovery import Found, activities_of
 from datapunk.temporal.platform import Platform
+from datapunk.temporal.sandbox import workflow_runner
 from datapunk.temporal.sending import Speaking
 
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 10.0  # pauses while Temporal isn't there
 GRACE = timedelta(seconds=10)  # for activities under way, when told to stop
-# What workflows share with the process that runs them, besides their messages: it's deterministic where they touch it.
-PASSED_THROUGH = ("datapunk", "schemas", "msgspec")
 
 log = get_logger(__name__)
 
@@ -85,13 +83,12 @@ class WorkflowHost:
         activities: list[Callable[..., Any]] = [*self._found.activities, *Speaking(platform.client).activities]
         for kind in self._found.with_platform:
             activities += activities_of(kind(platform))
-        restrictions = SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH, *self._registry.homes)
         return Worker(
             temporal,
             task_queue=task_queue(self._module.name),
             workflows=list(self._found.workflows.values()),
             activities=activities,
-            workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+            workflow_runner=workflow_runner(self._registry),
             graceful_shutdown_timeout=GRACE,
             deployment_config=self._deployment(),
         )

@@ -13,14 +13,16 @@ from datapunk.testing.scenario import Given, When, given
 
 if TYPE_CHECKING:
     from datapunk.testing.platform import Platform
+    from datapunk.testing.replaying import replays
     from datapunk.testing.timers import PlatformWithTimers
 
 _LOADED_LATER = {  # when first used: tests of actors need neither a broker nor Temporal
     "Platform": "datapunk.testing.platform",
     "PlatformWithTimers": "datapunk.testing.timers",
+    "replays": "datapunk.testing.replaying",
 }
 
-__all__ = ["Clock", "Given", "Ids", "Platform", "PlatformWithTimers", "When", "given"]
+__all__ = ["Clock", "Given", "Ids", "Platform", "PlatformWithTimers", "When", "given", "replays"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,14 @@
+"""Which modules have recorded histories of their workflows, and where."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from datapunk.module import Module
+from tests.accounts.module import accounts
+
+FOLDER = Path(__file__).parent / "histories"
+bonuses = replace(accounts, workflows="tests.accounts.bonus")
+
+RECORDED: dict[str, Module] = {"accounts": accounts, "bonuses": bonuses}  # by the folder's name

@@ -1,0 +1,62 @@
+"""Records the histories that test_replays.py replays: `make histories`. Old ones stay true: keep them, too, and say
+by another name what's new, while workflows from before a change may still be under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from datapunk.messages.message import Command
+from datapunk.settings import Settings
+from datapunk.temporal.discovery import find_workflows
+from datapunk.temporal.histories import write_history
+from datapunk.testing.timers import running_platform_with_timers
+from tests.accounts.bonus import STINGY
+from tests.accounts.commands import Deposit, OpenAccount
+from tests.workflows.histories import FOLDER, RECORDED
+
+LATER = timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Course:
+    """One way that a workflow may take.
+
+    Attributes:
+        module: the folder of its histories.
+        workflow: its class at Temporal.
+        name: what's particular about it.
+        commands: that are sent, to the same account.
+    """
+
+    module: str
+    workflow: str
+    name: str
+    commands: Sequence[Command]
+
+
+COURSES = [
+    Course("accounts", "RewardFirstDeposit", "rewarded", [OpenAccount(owner="Ann"), Deposit(cents=100)]),
+    Course("accounts", "RewardFirstDeposit", "too_late", [OpenAccount(owner="Ann")]),
+    Course("accounts", "TallyDeposits", "three", [Deposit(cents=cents) for cents in (1, 2, 3)]),
+    Course("bonuses", "GiveBonus", "bonus", [Deposit(cents=100), OpenAccount(owner="Ann")]),
+    Course("bonuses", "GiveBonus", "rejected", [OpenAccount(owner=STINGY), Deposit(cents=100)]),
+    Course("bonuses", "GiveBonus", "too_late", [OpenAccount(owner="Ann")]),
+]
+
+
+@pytest.mark.timeout(600)  # the first time the server is downloaded
+@pytest.mark.parametrize("course", COURSES, ids=lambda course: f"{course.workflow}-{course.name}")
+async def test_record(course: Course, settings: Settings, time_skipping_address: str) -> None:
+    module = RECORDED[course.module]
+    async with running_platform_with_timers([module], settings, time_skipping_address) as platform:
+        for command in course.commands:
+            await platform.send(command, "1")
+        handle = platform.workflow(find_workflows(module).workflows[course.workflow], "1")
+        await platform.skip(LATER)
+        await handle.result()
+        write_history(await handle.fetch_history(), FOLDER / course.module / f"{course.workflow}-{course.name}.json")
