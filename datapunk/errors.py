@@ -15,6 +15,12 @@ class DatapunkError(Exception):
     code: ClassVar[str] = "error"
 
 
+class InternalError(DatapunkError):
+    """Something failed that nobody foresaw: a defect. The log has it, under the correlation id of the request."""
+
+    code = "internal"
+
+
 class ConfigurationError(DatapunkError):
     """The settings, a module or the machine are not fit to start with."""
 
@@ -117,6 +123,12 @@ class StoreError(DatapunkError):
     code = "store"
 
 
+class DatabaseAway(StoreError):
+    """The database can't be reached; try again."""
+
+    code = "database_away"
+
+
 class VersionConflict(StoreError):
     """Somebody else appended to one of these streams first."""
 
@@ -196,6 +208,12 @@ class ReplyUnroutable(BrokerError):
     """A command took effect, and no queue took its outcome. It's on record: send the command again to get it."""
 
     code = "reply_unroutable"
+
+
+class ReplyLost(BrokerError):
+    """A reply to `amq.rabbitmq.reply-to` was given up: too many wait for the broker. Send the command again for it."""
+
+    code = "reply_lost"
 
 
 class MovedByBroker(BrokerError):

@@ -19,7 +19,7 @@ from datapunk.broker.channel import Channel
 from datapunk.broker.link import Link
 from datapunk.broker.properties import Properties
 from datapunk.ending import end
-from datapunk.errors import BrokerError, ReplyUnroutable
+from datapunk.errors import BrokerError, ReplyLost, ReplyUnroutable
 from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
 
@@ -92,7 +92,7 @@ class DirectReplies:
             return
         lane = self._tried if reply_to in self._harmless else self._untried
         if lane.size > LANE_BYTES:
-            self._lose(reply_to, "reply_lost", "too many wait for the broker")
+            self._lose(reply_to, ReplyLost.code, "too many wait for the broker")
             return
         lane.append(_Reply(reply_to, properties, body))
         self._idle.clear()

@@ -96,8 +96,9 @@ def problem_of(error: Exception) -> Problem:
             continue
         if isinstance(error, errors.DatapunkError):
             return Problem(status, error.code, str(error))
-        return Problem(status, "database_away", "the database can't be reached; try again")
-    return Problem(500, "internal", "something went wrong here; the log has it under this correlation id")
+        return Problem(status, errors.DatabaseAway.code, "the database can't be reached; try again")
+    detail = "something went wrong here; the log has it under this correlation id"
+    return Problem(500, errors.InternalError.code, detail)
 
 
 def install(app: FastAPI) -> None:
