@@ -55,6 +55,7 @@ byte outbox;                    /* events */
 byte owner = NOBODY, epoch;     /* the lease */
 byte share;                     /* whose the shard should be */
 bool struck_off[2];
+bool stands_back[2];            /* alive, and no member: it can't reach the broker */
 
 /* The processes. */
 mtype = { running, frozen, dead };
@@ -149,7 +150,7 @@ inline cut(me) { /* the broker misses the heartbeats of a frozen process */
 
 inline acquire(me) {
     d_step {
-        RUNS(me) && stage[me] == without && !struck_off[me] && owner == NOBODY && share == me ->
+        RUNS(me) && stage[me] == without && !struck_off[me] && !stands_back[me] && owner == NOBODY && share == me ->
         owner = me;
         epoch++;
         lease[me] = epoch;
@@ -170,7 +171,11 @@ inline strike_off(me) {
     }
 }
 
-inline move_share() { d_step { moves < MOVES && !struck_off[OTHER(share)] -> moves++; share = OTHER(share) } }
+inline move_share() {
+    d_step {
+        moves < MOVES && !struck_off[OTHER(share)] && !stands_back[OTHER(share)] -> moves++; share = OTHER(share)
+    }
+}
 
 inline forget(me) {
     close(me);
@@ -192,6 +197,30 @@ inline notice_cut(me) { /* a new session, with a new epoch of the same lease */
         forget(me);
         if
         :: owner == me -> epoch++; lease[me] = epoch; stage[me] = recovering
+        :: else
+        fi
+    }
+}
+
+inline stand_back(me) { /* no new session is to be had: it leaves, so that the other has everything */
+    d_step {
+        RUNS(me) && is_cut[me] && !struck_off[me] && !stands_back[me] ->
+        forget(me);
+        stands_back[me] = true;
+        share = OTHER(me);
+        if
+        :: owner == me -> owner = NOBODY
+        :: else
+        fi
+    }
+}
+
+inline come_back(me) { /* a member again; one that is alone has everything */
+    d_step {
+        RUNS(me) && stands_back[me] ->
+        stands_back[me] = false;
+        if
+        :: struck_off[OTHER(me)] || stands_back[OTHER(me)] -> share = me
         :: else
         fi
     }
@@ -380,7 +409,7 @@ inline wake(me) { d_step { is[me] == frozen -> is[me] = running } }
 
 inline die(me) { d_step { deaths < DEATHS && is[me] != dead -> deaths++; forget(me); is[me] = dead } }
 
-inline start_again(me) { d_step { is[me] == dead && struck_off[me] -> is[me] = running; struck_off[me] = false } }
+inline start_again(me) { d_step { is[me] == dead && struck_off[me] -> is[me] = running; struck_off[me] = false; stands_back[me] = false } }
 
 inline check_that_all_is_done() {
     d_step {
@@ -397,6 +426,8 @@ inline anything(me) {
     :: strike_off(me)
     :: notice_loss(me)
     :: notice_cut(me)
+    :: stand_back(me)
+    :: come_back(me)
     :: recover(me)
     :: recovered(me)
     :: begin_to_hand_over(me)

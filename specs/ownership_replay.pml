@@ -58,6 +58,8 @@ inline process(me) {
     :: atomic { told[me] = 0; acquire(me) }
     :: atomic { stage[me] != recovering || told[me] == EPOCH_BEGUN -> notice_loss(me); told[me] = 0 }
     :: atomic { stage[me] != recovering || told[me] == EPOCH_BEGUN -> notice_cut(me); told[me] = 0 }
+    :: atomic { stage[me] != recovering || told[me] == EPOCH_BEGUN -> stand_back(me); told[me] = 0 }
+    :: come_back(me)
     :: atomic { NEXT(me, SESSION_ENDED) && (stage[me] == without || AT(me, recovering, 0)) -> pass() }
     :: atomic { NEXT(me, KILLED) -> die(me); told[me] = 0; gave[me] = false; pass() }
     :: start_again(me)
