@@ -16,7 +16,6 @@ import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from time import monotonic
 from typing import Any
 
 import psycopg
@@ -51,8 +50,7 @@ LANES = 2  # more add transactions, and one process decides on one core anyway
 UNCONFIRMED_BATCHES = 4  # batches published and not yet confirmed; more only add latency
 SWEEP_S = 5.0  # how often confirmed outbox rows are cleared, and forgotten ones looked for, when idle
 MEASURE_S = 5.0  # between two looks at how full the queues are
-RETRY_FIRST_S, RETRY_MOST_S = 0.2, 10.0  # pauses between sessions
-HEALTHY_S = 30.0  # a session that lasted so long starts the pauses anew
+RETRY_FIRST_S, RETRY_MOST_S = 0.2, 3.0  # pauses between sessions; the first again once one has worked
 GRACE_S = 20.0  # for the batches under way when told to stop
 AWAY = (BrokerError, psycopg.OperationalError, psycopg.InterfaceError, OSError)  # a server, for now
 
@@ -113,6 +111,7 @@ class ShardEngine:
         self._direct = DirectReplies(settings.broker_url, f"{module.name}.shards")
         self._owned: set[int] = set()
         self._settled = asyncio.Event()
+        self._pause = RETRY_FIRST_S
         self._observer = BatchObserver(module)
         self._gauges = ShardGauges(module)
         self._batch_size = metrics.SHARD_BATCH_SIZE.labels(module=module.name)
@@ -124,19 +123,15 @@ class ShardEngine:
             await self._sessions(stop)
 
     async def _sessions(self, stop: asyncio.Event) -> None:
-        pause = RETRY_FIRST_S
         while not stop.is_set():
-            began = monotonic()
             try:
                 await self._session(stop)
             except (*AWAY, OwnershipLost, CommitUncertain) as error:
-                if monotonic() - began > HEALTHY_S:
-                    pause = RETRY_FIRST_S
                 self._at("session_ended")
-                log.warning("session_ended", module=self._module.name, retry_in_s=pause, detail=str(error))
+                log.warning("session_ended", module=self._module.name, retry_in_s=self._pause, detail=str(error))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), pause)
-                pause = min(pause * 2, RETRY_MOST_S)
+                    await asyncio.wait_for(stop.wait(), self._pause)
+                self._pause = min(self._pause * 2, RETRY_MOST_S)
 
     async def _session(self, stop: asyncio.Event) -> None:
         """From connecting and recovering to the first thing that breaks."""
@@ -240,6 +235,7 @@ class ShardEngine:
             settle(published.deliveries)
             self._settled.set()
             session.under_way -= 1
+            self._pause = RETRY_FIRST_S
 
     async def _follow_membership(self, session: _Session) -> None:
         """Consume the shards that are ours, and give back those that aren't any more."""
@@ -303,6 +299,7 @@ class ShardEngine:
         """Clear confirmed outbox rows when no batch does, and republish rows that a lost commit left behind."""
         while True:
             await asyncio.sleep(SWEEP_S)
+            self._pause = RETRY_FIRST_S  # it has lasted, with nothing to do
             await delete_outbox(session.side, session.take_confirmed())
             if self._owned and not session.under_way:
                 await self._announcer.recover(session.side, session.outlet, self._owned, older_than_s=2 * SWEEP_S)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 import datapunk.actor_cache
+import datapunk.shard
 from datapunk.client import Client
 from datapunk.errors import QueryFailed
 from datapunk.messages.outcome import Outcome, Status
@@ -23,6 +24,7 @@ from tests.accounts.commands import Deposit, Misbehave, OpenAccount
 from tests.accounts.module import accounts
 from tests.accounts.queries import Balance, GetBalance
 from tests.events import deposits
+from tests.owning import SHARDED, Owner
 from tests.raw import raw_client
 from tests.working import DEADLINE_S, eventually, working
 
@@ -235,6 +237,23 @@ async def test_large_events_lead_to_a_snapshot_sooner(settings: Settings, monkey
             seen = {(await client.send(Deposit(cents=1), "a")).version: await snapshots() for _ in range(14)}
         # The 10 that were loaded count, too.
         assert seen == {11: [], **{version: [12] for version in range(12, 24)}, 24: [24]}
+
+
+async def test_after_each_session_that_has_worked_the_next_one_begins_soon(
+    settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datapunk.shard, "RETRY_MOST_S", 3600.0)  # after 11 that haven't, it's minutes
+    monkeypatch.setattr(datapunk.shard, "SWEEP_S", 3600.0)
+    settings = settings.model_copy(update={"heartbeat_s": 0.1, **SHARDED})
+    await prepare([accounts], settings)
+    owner = await Owner.start(settings, registry)
+    async with raw_client(settings) as raw:
+        for version in range(1, 12):
+            await raw.deposit("a", 1)
+            while (await raw.outcome(registry)).version < version:
+                pass  # one that was under way when it was cut off comes again
+            await owner.cut(owner.broker)
+    await owner.stop()
 
 
 @pytest.mark.parametrize(("stored", "is_kept"), [("x" * 255, True), ("é" * 128, False)], ids=["fits", "too long"])
