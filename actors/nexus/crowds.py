@@ -25,12 +25,12 @@ class Crowds:
         self._since = clock()
         self._counts: dict[Cause, int] = {}
 
-    def joins(self, cause: Cause) -> bool:
-        """Count one more letter; whether it's one too many."""
+    def joins(self, cause: Cause) -> int:
+        """Count one more letter; returns 0, or the how manieth beyond the most it is in this minute."""
         now = self._clock()
         if now - self._since >= WINDOW_S:
             self._since, self._counts = now, {}
         if cause not in self._counts and len(self._counts) >= MOST_CAUSES:
             cause = ("", "", "")
         count = self._counts[cause] = self._counts.get(cause, 0) + 1
-        return count > self._most
+        return max(0, count - self._most)

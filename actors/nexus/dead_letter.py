@@ -52,7 +52,9 @@ class DeadLetter(Actor):
         if self.state is not None:
             return None
         _id(self.id)
-        return DeadLetterParked(letter=command.letter, retry=command.retry, is_crowded=command.is_crowded)
+        return DeadLetterParked(
+            letter=command.letter, retry=command.retry, is_crowded=command.is_crowded, crowd=command.crowd
+        )
 
     @handles(RedriveDeadLetter)
     def redrive(self, command: RedriveDeadLetter) -> DeadLetterRedriven:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -167,8 +168,13 @@ class Keeper:
         else:
             policy = policy_of(letter.reason, type, self._settings.dead_letter_retries)
             described = letter.described(policy)
-            is_crowded = self._crowds.joins((described.module, described.type, described.reason))
-            command = ParkDeadLetter(letter=described, retry=policy.retry, is_crowded=is_crowded)
+            place = self._crowds.joins((described.module, described.type, described.reason))
+            command = ParkDeadLetter(
+                letter=described,
+                retry=policy.retry,
+                is_crowded=place > 0,
+                crowd=f"{datetime.now(UTC):%Y-%m-%dT%H:%M}" if place == 1 else None,
+            )
         self._commanding.put(outlet, command, letter.original.id, tenant, traceparent)
 
 

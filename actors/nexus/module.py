@@ -6,6 +6,7 @@ from actors.nexus.dead_letter import DeadLetter
 from actors.nexus.keeper import Keeper
 from actors.nexus.redriver import Redriving
 from actors.nexus.subscription import Subscription
+from actors.nexus.watch import Watch
 from datapunk import Module
 from datapunk.hook import Hook
 from datapunk.messages.registry import Registry
@@ -30,7 +31,7 @@ nexus = Module(
     projections=[DeadLetters, Subscriptions],
     queries=[count_dead_letters, find_dead_letters, get_dead_letter, get_subscription, list_subscriptions],
     workflows="workflows.nexus",
-    services={"keeper": Keeper, "redriver": Redriving, "webhooks": _webhooks},
+    services={"keeper": Keeper, "redriver": Redriving, "watch": Watch, "webhooks": _webhooks},
     tasks="tasks.nexus.webhooks:Webhooks",
     description="Dead letters: keep, show, edit and redrive them. Webhooks: deliver events to URLs.",
 )

@@ -61,6 +61,12 @@ OUTBOX_UNCONFIRMED = Gauge(
 )
 EVENTS_PUBLISHED = Counter("events_published", "Events confirmed by the broker", ["module"])
 DEAD_LETTERS = Counter("dead_letters", "Messages put aside, by reason", ["module", "reason"])
+DEAD_LETTERS_OPEN = Gauge(
+    "dead_letters_open",
+    "Messages put aside that aren't dealt with: retrying, parked (they wait for a person), redriven; each worker of "
+    "Nexus tells the same",
+    ["module", "reason", "state"],
+)
 CACHE_HIT_RATIO = Gauge("cache_hit_ratio", "Share of look-ups answered from memory, over the last batches", ["cache"])
 QUEUE_DEPTH = Gauge("queue_depth", "Messages ready in a queue", ["queue"])
 

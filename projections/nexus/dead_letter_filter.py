@@ -24,6 +24,9 @@ def conditions(query: FindDeadLetters | CountDeadLetters, owner: str) -> tuple[s
     if query.state is not None:
         parts.append(sql.SQL("state = %(state)s"))
         values["state"] = query.state.value
+    if query.crowded is not None:
+        parts.append(sql.SQL("is_crowded = %(crowded)s"))
+        values["crowded"] = query.crowded
     if query.text is not None:
         parts.append(sql.SQL("message ilike %(text)s"))
         values["text"] = f"%{_literal(query.text)}%"

@@ -75,12 +75,14 @@ class DeadLetterParked(Event, frozen=True, kw_only=True):
         letter: What is known of it.
         retry: How it's tried again by itself.
         is_crowded: Whether so many came for the same cause that it has no workflow of its own.
+        crowd: Of the first that was one too many: when, to the minute.
     """
 
     message_type: ClassVar[str] = "nexus.DeadLetterParked"
     letter: DeadLetter
     retry: Retry
     is_crowded: bool = False
+    crowd: str | None = None
 
 
 class DeadLetterRedriven(Event, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ class CountDeadLetters(Query, frozen=True, kw_only=True):
         actor: Only those for this actor.
         tenant: Only those about this one's data.
         text: Only those whose message has this in it; case doesn't matter.
+        crowded: Only those that came with many others for the same cause, or only those that didn't.
         since: Only those put aside then or later.
         until: Only those put aside before.
     """
@@ -37,6 +38,7 @@ class CountDeadLetters(Query, frozen=True, kw_only=True):
     actor: str | None = None
     tenant: str | None = None
     text: str | None = None
+    crowded: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -101,6 +103,7 @@ class FindDeadLetters(Query, frozen=True, kw_only=True):
         actor: Only those for this actor.
         tenant: Only those about this one's data.
         text: Only those whose message has this in it; case doesn't matter.
+        crowded: Only those that came with many others for the same cause, or only those that didn't.
         since: Only those put aside then or later.
         until: Only those put aside before.
         limit: Most in the answer, 1 to 1,000.
@@ -116,6 +119,7 @@ class FindDeadLetters(Query, frozen=True, kw_only=True):
     actor: str | None = None
     tenant: str | None = None
     text: str | None = None
+    crowded: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
     limit: int = 100
