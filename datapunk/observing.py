@@ -15,7 +15,7 @@ from pamqp import commands as amqp
 from psycopg import AsyncConnection
 
 from datapunk.broker.channel import Channel
-from datapunk.broker.topology import command_queue
+from datapunk.broker.topology import command_queue, task_queue, waiting_queue
 from datapunk.module import Module
 from datapunk.settling import Committed
 from datapunk.store.statements import statement
@@ -68,12 +68,13 @@ class BatchObserver:
 class ShardGauges:
     """What whoever owns shards measures now and then: how full their queues are, what waits in the outbox.
 
-    Only owners do, so that each queue is told by one process. The owner of shard 0 tells of the module's queries and
-    dead letters besides.
+    Only owners do, so that each queue is told by one process. The owner of shard 0 tells of the module's queries, tasks
+    and dead letters besides.
     """
 
     def __init__(self, module: Module) -> None:
         self._module = module.name
+        self._tasks: list[str] = [task_queue(module.name), waiting_queue(module.name)] if module.tasks else []
         self._queues: set[str] = set()
         self._unconfirmed = metrics.OUTBOX_UNCONFIRMED.labels(module=module.name)
 
@@ -90,7 +91,7 @@ class ShardGauges:
         """
         queues = {command_queue(self._module, shard) for shard in shards}
         if 0 in shards:
-            queues |= {f"{self._module}.queries", f"{self._module}.dead"}
+            queues |= {f"{self._module}.queries", f"{self._module}.dead", *self._tasks}
         self._forget(self._queues - queues)
         for queue in sorted(queues):
             answer = cast(amqp.Queue.DeclareOk, await channel.ask(amqp.Queue.Declare(queue=queue, passive=True)))

@@ -85,6 +85,11 @@ def task_queue(module: str) -> str:
     return f"{module}.tasks"
 
 
+def waiting_queue(module: str) -> str:
+    """The queue of those whose time is yet to come."""
+    return f"{task_queue(module)}.{WAITING}"
+
+
 def module_of_tasks(queue: str) -> str:
     """The module whose tasks a queue holds, or those of which that wait for their time."""
     return queue.partition(".")[0]
@@ -105,7 +110,7 @@ def topology_of(module: Module, shards: int) -> Topology:
         **_dead_lettering(name),
     }
     commands = [command_queue(name, shard) for shard in range(shards)]
-    tasks = [task_queue(name), f"{task_queue(name)}.{WAITING}"] if module.tasks else []
+    tasks = [task_queue(name), waiting_queue(name)] if module.tasks else []
     return Topology(
         name,
         shards,

@@ -38,7 +38,7 @@ from datapunk.telemetry.logs import get_logger
 from schemas.nexus.tasks import DeliverEvent
 from tasks.nexus.settings import WebhookSettings
 from tasks.nexus.subscriptions import FEED, Wanted, feeds, wanted_now
-from tasks.nexus.under_way import UnderWay, prefix_of
+from tasks.nexus.under_way import UnderWay, patient_url, prefix_of
 
 MODULE = "nexus"
 BATCH = 500  # events read at a time
@@ -109,7 +109,7 @@ class Dispatcher:
 
     async def _work(self, stop: asyncio.Event) -> None:
         self._feeds, self._loaded_at = [], float("-inf")
-        redis = Redis.from_url(self._settings.redis_url)
+        redis = Redis.from_url(patient_url(self._settings.redis_url))
         link = await Link.open(self._settings.broker_url, name=FEED)
         try:
             async with await connect(self._settings.database_url) as conn:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import httpcore
@@ -17,6 +19,9 @@ import httpcore
 from tasks.nexus.settings import Network
 
 Address = IPv4Address | IPv6Address
+
+# Looking up can't be cut off: with the few threads that a loop has, a name server that dawdles would hold up all names.
+RESOLVERS = ThreadPoolExecutor(max_workers=256, thread_name_prefix="resolver")
 
 NOT_PUBLIC_V4 = tuple(
     map(
@@ -80,7 +85,8 @@ async def look_up(host: str, port: int) -> list[Address]:
     Raises:
         OSError: if it has none.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    asking = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(RESOLVERS, asking)
     return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
 
 

@@ -9,11 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis.asyncio import Redis
 
+ANSWER_S = 5  # for Redis to answer
 FORGOTTEN_S = 2 * 24 * 3600  # what is still there after so long was lost sight of: twice the life of a delivery
+
+
+def patient_url(redis_url: str) -> str:
+    """The URL with limits on how long Redis may take: by itself a client waits for ever."""
+    parts = urlsplit(redis_url)
+    query = urlencode({"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S, **dict(parse_qsl(parts.query))})
+    return parts._replace(query=query).geturl()
 
 
 def prefix_of(database_url: str) -> str:

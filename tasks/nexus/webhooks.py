@@ -36,7 +36,7 @@ from tasks.nexus.sending import Sender, Undelivered
 from tasks.nexus.settings import WebhookSettings
 from tasks.nexus.signing import SecretUnfit, headers_of
 from tasks.nexus.subscriptions import Endpoint, endpoint_of, feeds
-from tasks.nexus.under_way import UnderWay, prefix_of
+from tasks.nexus.under_way import UnderWay, patient_url, prefix_of
 
 FAILED = "webhook_failed"
 CONTENT_TYPE = "application/cloudevents+json"
@@ -74,10 +74,11 @@ class Webhooks(Tasks):
             self.settings.database_url, min_size=0, max_size=CONNECTIONS, open=False, kwargs={"autocommit": True}
         )
         await self._pool.open()
-        self._redis = Redis.from_url(self.settings.redis_url)
+        redis_url = patient_url(self.settings.redis_url)
+        self._redis = Redis.from_url(redis_url)
         self._under_way = UnderWay(self._redis, self._prefix)
         self._breakers = AsyncCircuitBreakerFactory(
-            self._own.breaker_failures, self._own.breaker_rest_s, uow=AsyncRedisUnitOfWork(self.settings.redis_url)
+            self._own.breaker_failures, self._own.breaker_rest_s, uow=AsyncRedisUnitOfWork(redis_url)
         )
 
     async def close(self) -> None:

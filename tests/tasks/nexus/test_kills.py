@@ -6,11 +6,14 @@ import asyncio
 import signal
 
 import psutil
+import pytest
 from starlette.responses import Response
 
 from datapunk.client import Client
 from datapunk.settings import Settings
 from tests.command_line import CommandLine, Running
+from tests.management import Management
+from tests.proxy import proxy_to
 from tests.receiving import Received, Receiver
 from tests.tasks.nexus.hooking import SECRET, Hooks, hooked_up, registry
 from tests.working import eventually
@@ -70,3 +73,31 @@ async def test_events_handed_over_by_a_dispatcher_that_was_killed_are_handed_ove
         await receiver.until_received(10)  # once for each that was handed over twice
     positions = {int(each.event["position"]) for each in receiver.taken}
     assert positions == {outcome.position for outcome in outcomes}
+
+
+async def test_while_redis_is_away_deliveries_wait_and_that_counts_as_no_attempt(
+    settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATAPUNK_WEBHOOKS_ATTEMPTS", "1")
+    async with proxy_to(settings.redis_url) as proxy:
+        settings = settings.model_copy(update={"redis_url": proxy.url})
+        async with hooked_up(settings) as hooks:
+            await hooks.subscribe(receiver.url)
+            await hooks.deposit(1)
+            await hooks.until(delivered=1)
+            await proxy.disconnect()
+            await hooks.deposit(2)
+            await proxy.connect()
+            await receiver.until_taken(3)
+            await hooks.until(delivered=3, failed=0, dead=0)
+
+
+async def test_when_the_broker_closes_all_connections_every_event_arrives(
+    settings: Settings, receiver: Receiver
+) -> None:
+    async with hooked_up(settings) as hooks:
+        await hooks.deposit(100)
+        await hooks.subscribe(receiver.url, after=0)
+        await receiver.until_received(1)
+        Management.of(settings.broker_url).kill_all_connections()
+        await receiver.until_taken(100)
