@@ -1,6 +1,8 @@
 """What must be done from time to time so that nothing grows for ever; each act is a function of its own.
 
-Every process tries, at a moment of its own; whoever comes while another one is at it goes away again.
+`Upkeep` does what commands can't do without for long, in every process that handles them, so that it happens where
+nobody runs workflows, too: each tries, at a moment of its own; whoever comes while another one is at it goes away
+again. The rest is scheduled at Temporal, by `datapunk.temporal.upkeep`.
 """
 
 from __future__ import annotations
@@ -39,8 +41,14 @@ async def prune_inbox(settings: Settings) -> int | None:
         return await prune(conn, timedelta(days=settings.inbox_retention_days))  # the lock ends with the connection
 
 
+async def analyze_events(settings: Settings) -> None:
+    """Count what is in the event store, for Postgres's planner."""
+    async with await connect(settings.database_url) as conn:
+        await conn.execute(statement("analyze_events"))
+
+
 class Upkeep:
-    """Does all of it about once in `every_s`."""
+    """Forgets old commands, about once in `every_s`."""
 
     def __init__(self, settings: Settings, every_s: float = EVERY_S) -> None:
         self._settings = settings

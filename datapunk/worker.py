@@ -139,12 +139,13 @@ class Worker:
         """What runs the modules' workflows, by name; each of their bridges has its checkpoint from here on."""
         from datapunk.temporal.discovery import find_workflows  # Temporal's SDK is large, and not everybody's
         from datapunk.temporal.host import WorkflowHost, bridges, enter_bridges
+        from datapunk.temporal.upkeep import RUNTIME
 
         # They may send commands to modules that run elsewhere.
         every = {**find_modules(), **{module.name: module for module in self._modules}}
         registry = Registry.of(every.values())
         parts: list[tuple[str, Run]] = []
-        for module in self._modules:
+        for module in (*self._modules, RUNTIME):
             found = find_workflows(module)
             if not found.workflows and not found.activities:
                 continue

@@ -50,6 +50,7 @@ COMMANDS = {
     "projections": Entry("datapunk.cli.projections", "app", "List, rebuild, pause and resume them.", _RUNNING),
     "secrets": Entry("datapunk.cli.secrets", "app", "Keep secrets, such as keys to sign with.", _RUNNING),
     "workflows": Entry("datapunk.cli.workflows", "app", "Record histories of workflows, and release them.", _RUNNING),
+    "schedules": Entry("datapunk.cli.schedules", "app", "List, trigger, pause and resume them.", _RUNNING),
     "schemas": Entry("datapunk.cli.schemas", "app", "Generate, check, list and show Avro schemas.", _RUNNING),
     "send": Entry("datapunk.cli.send", "send", "Send a command, and show its outcome.", _MESSAGES),
     "query": Entry("datapunk.cli.query", "query", "Ask a query, and show the answer.", _MESSAGES),

@@ -5,6 +5,17 @@ A workflow's author needs what is named here, and `temporalio` itself.
 
 from datapunk.temporal.platform import Platform
 from datapunk.temporal.reactions import signalled_by, started_by
+from datapunk.temporal.schedules import Schedule
 from datapunk.temporal.sending import CommandFailed, CommandRejected, ask, command_id, send
 
-__all__ = ["CommandFailed", "CommandRejected", "Platform", "ask", "command_id", "send", "signalled_by", "started_by"]
+__all__ = [
+    "CommandFailed",
+    "CommandRejected",
+    "Platform",
+    "Schedule",
+    "ask",
+    "command_id",
+    "send",
+    "signalled_by",
+    "started_by",
+]

@@ -13,6 +13,7 @@ from typing import Any
 from datapunk.errors import ConfigurationError
 from datapunk.module import Module
 from datapunk.temporal.reactions import Reaction, reactions_of
+from datapunk.temporal.schedules import Schedule
 
 # How Temporal's decorators mark what they're put on.
 WORKFLOW, ACTIVITY = "__temporal_workflow_definition", "__temporal_activity_definition"
@@ -27,25 +28,30 @@ class Found:
         activities: functions with `@activity.defn`.
         with_platform: classes whose methods are activities; made with the `Platform` as their only argument.
         reactions: of each workflow, those it has.
+        schedules: by their ids.
     """
 
     workflows: dict[str, type]
     activities: list[Callable[..., Any]]
     with_platform: list[type]
     reactions: dict[str, list[Reaction]]
+    schedules: dict[str, Schedule]
 
 
 def find_workflows(module: Module) -> Found:
     """Import a module's workflows.
 
     Raises:
-        ConfigurationError: if one can't be imported, or two have the same name.
+        ConfigurationError: if one can't be imported, or two, or two schedules, have the same name.
     """
-    found = Found({}, [], [], {})
+    found = Found({}, [], [], {}, {})
     if module.workflows is None:
         return found
     for part in _parts(module.workflows):
         for thing in vars(part).values():
+            if isinstance(thing, Schedule):
+                _add_schedule(found, thing, module.name)
+                continue
             if getattr(thing, "__module__", None) != part.__name__:
                 continue  # imported there, and found where it's from
             if inspect.isclass(thing) and WORKFLOW in vars(thing):
@@ -60,6 +66,11 @@ def find_workflows(module: Module) -> Found:
             elif hasattr(thing, ACTIVITY):
                 found.activities.append(thing)
     return found
+
+
+def _add_schedule(found: Found, schedule: Schedule, module: str) -> None:
+    if found.schedules.setdefault(schedule.id, schedule) is not schedule:
+        raise ConfigurationError(f"{module} has two schedules named {schedule.id}")
 
 
 def activities_of(instance: object) -> list[Callable[..., Any]]:

@@ -29,6 +29,7 @@ from datapunk.temporal.connection import connect
 from datapunk.temporal.discovery import Found, activities_of
 from datapunk.temporal.platform import Platform
 from datapunk.temporal.sandbox import workflow_runner
+from datapunk.temporal.schedules import apply_schedules
 from datapunk.temporal.sending import Speaking
 
 RETRY_FIRST_S, RETRY_MOST_S = 0.5, 10.0  # pauses while Temporal isn't there
@@ -69,6 +70,7 @@ class WorkflowHost:
     async def _work(self, stop: asyncio.Event) -> None:
         temporal = await connect(self._settings, self._registry)
         await prepare_namespace(temporal)
+        await apply_schedules(temporal, self._module.name, self._found.schedules.values())
         async with Client(self._settings, self._registry) as client:
             worker = self._worker(Platform(self._settings, self._registry, client, temporal))
             working, stopping = asyncio.create_task(worker.run()), asyncio.create_task(stop.wait())
