@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from actors.lake.module import lake
 from datapunk.module import Module
 from tests.accounts.module import accounts
 
 FOLDER = Path(__file__).parent / "histories"
 bonuses = replace(accounts, workflows="tests.accounts.bonus")
 
-RECORDED: dict[str, Module] = {"accounts": accounts, "bonuses": bonuses}  # by the folder's name
+RECORDED: dict[str, Module] = {"accounts": accounts, "bonuses": bonuses, "lake": lake}  # by the folder's name

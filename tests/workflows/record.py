@@ -4,22 +4,34 @@ by another name what's new, while workflows from before a change may still be un
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from actors.lake.module import lake
 from datapunk.messages.message import Command
+from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
+from datapunk.temporal.calling import workflow_id
+from datapunk.temporal.connection import connect
 from datapunk.temporal.discovery import find_workflows
 from datapunk.temporal.histories import write_history
+from datapunk.testing.platform import running_platform
 from datapunk.testing.timers import running_platform_with_timers
+from schemas.lake.commands import IngestFile
+from schemas.lake.queries import GetIngestion
 from tests.accounts.bonus import STINGY
 from tests.accounts.commands import Deposit, OpenAccount
 from tests.workflows.histories import FOLDER, RECORDED
+from tests.working import DEADLINE_S, eventually
 
 LATER = timedelta(days=2)
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -60,3 +72,25 @@ async def test_record(course: Course, settings: Settings, time_skipping_address:
         await platform.skip(LATER)
         await handle.result()
         write_history(await handle.fetch_history(), FOLDER / course.module / f"{course.workflow}-{course.name}.json")
+
+
+@pytest.mark.parametrize(("name", "text"), [("loaded", "id,name\n1,Oslo\n"), ("failed", "id,name\n1,Oslo,x\n")])
+async def test_record_an_ingestion(
+    name: str, text: str, settings_with_temporal: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "towns.csv").write_text(text)
+    monkeypatch.setenv("DATAPUNK_LAKE_FOLDERS", json.dumps([str(tmp_path)]))
+    temporal = await connect(settings_with_temporal, Registry.of([lake]))
+    handle = temporal.get_workflow_handle(workflow_id("IngestFileWorkflow", "default", "1"))
+    async with running_platform([lake], settings_with_temporal, with_workflows=True) as platform:
+        await platform.send(IngestFile(dataset="towns", source="towns.csv"), "1")
+
+        async def is_over() -> bool:
+            return (await platform.ask(GetIngestion(ingestion="1"))).state.value in ("COMPLETED", "FAILED")
+
+        await eventually(is_over, "the ingestion is over")
+        async with asyncio.timeout(DEADLINE_S):
+            await handle.result()
+        file = FOLDER / "lake" / f"IngestFileWorkflow-{name}.json"
+        write_history(await handle.fetch_history(), file)
+        file.write_text(file.read_text().replace(f"{ROOT}/", ""))  # of where it was recorded nothing is told

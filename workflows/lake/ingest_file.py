@@ -197,15 +197,11 @@ class IngestFileWorkflow:
     ) -> None:
         """Several parts at a time; those under way are awaited when it's paused, and given up when it's cancelled."""
         under_way: set[asyncio.Task[Done]] = set()
-        last = next_part + PARTS_A_RUN
-        while under_way or next_part < len(prepared.parts):
-            is_long = next_part >= min(last, len(prepared.parts)) and last < len(prepared.parts)
-            while not (self._is_paused or is_long) and next_part < len(prepared.parts) and len(under_way) < AT_ONCE:
+        end = min(next_part + PARTS_A_RUN, len(prepared.parts))
+        while under_way or next_part < end:
+            while not self._is_paused and next_part < end and len(under_way) < AT_ONCE:
                 under_way.add(asyncio.create_task(self._load_part(request, prepared, next_part)))
                 next_part += 1
-            if is_long and not under_way:
-                rest = Rest(prepared.digest, self._done, next_part, self._is_paused)
-                workflow.continue_as_new(requested, memo={**workflow.memo(), REST: rest})
             await workflow.wait_condition(partial(self._must_act, under_way))
             if self._is_cancelled:
                 for task in under_way:
@@ -218,6 +214,9 @@ class IngestFileWorkflow:
                 self._done += await task
             if ended:
                 await send(self._progress(prepared), requested.actor)
+        if next_part < len(prepared.parts):
+            rest = Rest(prepared.digest, self._done, next_part, self._is_paused)
+            workflow.continue_as_new(requested, memo={**workflow.memo(), REST: rest})
 
     def _must_act(self, under_way: set[asyncio.Task[Done]]) -> bool:
         is_waiting = bool(under_way) or self._is_paused

@@ -20,7 +20,8 @@ from workflows.lake.files.coercion import (
 )
 from workflows.lake.files.errors import BadFile
 
-MAX_EXACT = 10**15  # whole numbers that a double has exactly, in any case
+EXACT_DIGITS = 15  # of whole numbers that a double has exactly, in any case
+MAX_EXACT = 10**EXACT_DIGITS
 
 
 def _is_boolean(values: pl.Series) -> bool:
@@ -61,6 +62,13 @@ TEXT_KINDS: Mapping[str, tuple[Callable[[pl.Series], bool], Any]] = {
 }
 
 
+def _still_possible(candidates: Sequence[str], values: pl.Series) -> list[str]:
+    """Of the types that all values so far have, those that these have, too."""
+    if candidates[0] == "long" and values.str.len_bytes().max() < EXACT_DIGITS and _is_long(values):  # type: ignore[operator]
+        return [kind for kind in candidates if kind in ("long", "double")]  # of these, all are both
+    return [kind for kind in candidates if TEXT_KINDS[kind][0](values)]
+
+
 @dataclass
 class _TextColumn:
     candidates: list[str] = field(default_factory=lambda: list(TEXT_KINDS))
@@ -79,7 +87,7 @@ class _TextColumn:
             values = values.filter(~is_nothing)
         if len(values):
             self.has_value = True
-            self.candidates = [kind for kind in self.candidates if TEXT_KINDS[kind][0](values)]
+            self.candidates = _still_possible(self.candidates, values)
 
     def type(self) -> tuple[Any, bool]:
         if not self.has_value or not self.candidates:

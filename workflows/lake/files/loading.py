@@ -235,7 +235,7 @@ class Load:
         rows = sum(plan.rows for plan in plans)
         with report.step("check", rows) as advance:
             for plan in plans:
-                plan.check(target, rejects, advance)
+                plan.check(target, rejects, advance, keep=True)
         rejects.check(most_bad(self.max_bad, rows), rows)
         return rows
 

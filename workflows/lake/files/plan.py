@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from uuid import UUID, uuid5
 
 import msgspec
+import polars as pl
 
-from workflows.lake.files.chunks import Chunk, Reader
+from workflows.lake.files.chunks import Chunk, Reader, Reject
 from workflows.lake.files.inference import Inference
 from workflows.lake.files.reading import Format, reader_of
 from workflows.lake.files.records import Portion, Records, Target
@@ -18,6 +20,9 @@ from workflows.lake.files.sources import Opened
 
 NAMESPACE = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # for names that are URLs, RFC 9562
 NOTHING = Chunk(0, 0, 1, 0)  # of a file without rows, which has columns all the same
+
+THREADS = 2  # that check; polars uses all cores within each, yet not all of the time
+MAX_KEPT = 96 * 1024 * 1024  # bytes of rows that were checked
 
 OnRows = Callable[[int], None]
 
@@ -60,6 +65,8 @@ class Plan:
     options: Options
     chunks: list[Chunk] = field(default_factory=list[Chunk])
     digest: str = ""
+    _checked: dict[Chunk, pl.DataFrame] = field(default_factory=dict[Chunk, pl.DataFrame])
+    _checked_for: Target | None = None
 
     @classmethod
     def of(cls, file: Opened, options: Options) -> Plan:
@@ -123,17 +130,33 @@ class Plan:
             ignored=self.options.ignored,
         )
 
-    def check(self, target: Target, rejects: Rejects, on_rows: OnRows) -> None:
+    def check(self, target: Target, rejects: Rejects, on_rows: OnRows, *, keep: bool = False) -> None:
         """Look at every row, and set aside those that don't fit.
+
+        Args:
+            target: what they must fit.
+            rejects: where the others go.
+            on_rows: is told how many rows were looked at.
+            keep: whether to keep rows of a small file in memory until they're sent.
 
         Raises:
             BadFile: if the file is damaged, or changes.
         """
-        records = self.records(target, NAMESPACE)
-        for chunk in self.chunks:
-            _, wrong = records.checked(self.reader.read(chunk))
-            rejects.add(self.file.name, wrong)
-            on_rows(chunk.rows)
+        records, kept = self.records(target, NAMESPACE), 0
+        self._checked, self._checked_for = {}, target
+
+        def check(chunk: Chunk) -> tuple[pl.DataFrame, list[Reject]]:
+            return records.checked(self.reader.read(chunk))
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            for start in range(0, len(self.chunks), THREADS):
+                some = self.chunks[start : start + THREADS]
+                for chunk, (frame, wrong) in zip(some, pool.map(check, some), strict=True):
+                    kept += int(frame.estimated_size())
+                    if keep and kept <= MAX_KEPT:
+                        self._checked[chunk] = frame
+                    rejects.add(self.file.name, wrong)
+                    on_rows(chunk.rows)
         self.file.check_unchanged()
 
     def portions(self, target: Target, load: UUID, chunks: Sequence[Chunk] | None = None) -> Iterator[list[Portion]]:
@@ -144,6 +167,8 @@ class Plan:
         """
         records = self.records(target, load)
         for chunk in self.chunks if chunks is None else chunks:
-            portions, _ = records.portions(chunk, self.reader.read(chunk))
+            frame = self._checked.pop(chunk, None) if target == self._checked_for else None
+            if frame is None:
+                frame, _ = records.checked(self.reader.read(chunk))
             self.file.check_unchanged()
-            yield portions
+            yield records.portions_of(chunk, frame)

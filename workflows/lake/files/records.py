@@ -91,15 +91,19 @@ class Records:
     def portions(self, chunk: Chunk, batch: Batch) -> tuple[list[Portion], list[Reject]]:
         """The rows that fit as portions, and those that don't."""
         frame, rejects = self.checked(batch)
+        return self.portions_of(chunk, frame), rejects
+
+    def portions_of(self, chunk: Chunk, frame: pl.DataFrame) -> list[Portion]:
+        """Rows that were checked as portions."""
         if frame.is_empty():
-            return [], rejects
+            return []
         columns = self._written(frame)
         found: list[Portion] = []
         for partition, share in self._shares(chunk, frame, columns):
             for records, count in _texts(share):
                 name = f"{chunk.name}/{partition}/{len(found)}"
                 found.append(Portion(uuid5(self._load, name), partition, count, records))
-        return found, rejects
+        return found
 
     def checked(self, batch: Batch) -> tuple[pl.DataFrame, list[Reject]]:
         """The rows that fit, in the types of the schema, and those that don't."""
