@@ -43,6 +43,7 @@ from tasks.nexus.under_way import UnderWay, patient_url, prefix_of
 MODULE = "nexus"
 BATCH = 500  # events read at a time
 POLL_S = 0.25  # between two looks for new events
+FULL_S = 0.05  # between two looks whether a subscription has room again
 RELOAD_S = 1.0  # between two looks for new subscriptions
 REMEMBER_S = 1.0  # how often it's remembered how far events were passed over
 RETRY_S = 1.0  # pause while a server is away
@@ -117,34 +118,37 @@ class Dispatcher:
                 under_way = UnderWay(redis, prefix_of(self._settings.database_url))
                 while not stop.is_set():
                     self._wake.clear()
-                    if not await self._round(conn, channel, under_way):
+                    pause_s = await self._round(conn, channel, under_way)
+                    if pause_s:
                         with suppress(TimeoutError):
-                            await asyncio.wait_for(self._wake.wait(), POLL_S)
+                            await asyncio.wait_for(self._wake.wait(), pause_s)
         finally:
             await link.close()
             await redis.aclose()
 
-    async def _round(self, conn: AsyncConnection[Any], channel: Channel, under_way: UnderWay) -> bool:
-        """Move all subscriptions on by a batch; True if there may be more right away."""
+    async def _round(self, conn: AsyncConnection[Any], channel: Channel, under_way: UnderWay) -> float:
+        """Move all subscriptions on by a batch; returns for how long to pause, in seconds."""
         if monotonic() - self._loaded_at > RELOAD_S:
             await self._load(conn)
         if not self._feeds:
-            return False
+            return POLL_S
         safe = await safe_position(conn)
         # Types are registered before the first event of theirs: a list that is younger than `safe` has them all.
         types = await _event_types(conn)
+        is_full = False
         groups: dict[int, list[tuple[Feed, int]]] = {}
         for feed in self._feeds:
             if feed.position < safe:
                 room = await self._room(feed, under_way)
+                is_full |= room <= 0
                 if room > 0:
                     groups.setdefault(feed.position, []).append((feed, room))
-        handed_over = False
+        is_behind = False
         for position, group in groups.items():
-            handed_over |= await self._move(conn, channel, under_way, position, group, safe, types)
-        if handed_over or monotonic() - self._remembered_at > REMEMBER_S:
+            is_behind |= await self._move(conn, channel, under_way, position, group, safe, types)
+        if is_behind or monotonic() - self._remembered_at > REMEMBER_S:
             await self._remember(conn)
-        return handed_over
+        return 0 if is_behind else FULL_S if is_full else POLL_S
 
     async def _move(
         self,
@@ -156,7 +160,7 @@ class Dispatcher:
         safe: int,
         types: Sequence[str],
     ) -> bool:
-        """Move on those subscriptions that have come equally far; True if something was handed over."""
+        """Move on those subscriptions that have come equally far; True if there may be more right away."""
         tenants = {feed.remembered.tenant for feed, _ in group}
         events, reached = await read_all(
             conn,
@@ -208,7 +212,8 @@ class Dispatcher:
     async def _room(self, feed: Feed, under_way: UnderWay) -> int:
         """How many more deliveries of a subscription may be under way."""
         checkpoint = feed.remembered
-        return self._own.window - await under_way.count(checkpoint.tenant, checkpoint.receiver)
+        all_of_them, active = await under_way.count(checkpoint.tenant, checkpoint.receiver)
+        return min(self._own.window - all_of_them, self._own.burst - active)
 
     async def _remember(self, conn: AsyncConnection[Any]) -> None:
         """Move the checkpoints in the database to where the subscriptions are."""

@@ -31,4 +31,9 @@ class WebhookSettings(BaseSettings):
     window: int = Field(
         500, ge=1, description="most deliveries of a subscription that are under way or wait for a retry"
     )
+    burst: int = Field(
+        32,
+        ge=1,
+        description="most of these that don't wait for a retry: at least twice `lane` for each process",
+    )
     lane: int = Field(8, ge=1, description="deliveries of a subscription that a process makes at a time")

@@ -1,6 +1,7 @@
 """Which deliveries of a subscription are under way or wait for a retry: how many there may be is bounded.
 
-Kept in Redis, by position, so that what is handed over twice counts once. Should Redis lose it, more is under way for
+Kept in Redis, by position, so that what is handed over twice counts once; scored by the time, which is negative for
+what waits for a retry. Should Redis lose it, more is under way for
 a while, and nothing worse.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from redis.asyncio import Redis
@@ -41,16 +42,21 @@ class UnderWay:
         self._redis: Any = redis
         self._prefix = prefix
 
-    async def count(self, tenant: str, subscription: str) -> int:
-        """How many there are."""
+    async def count(self, tenant: str, subscription: str) -> tuple[int, int]:
+        """How many there are, and how many of these don't wait for a retry."""
         key = self._key(tenant, subscription)
-        await self._redis.zremrangebyscore(key, "-inf", time.time() - FORGOTTEN_S)
-        return cast(int, await self._redis.zcard(key))
+        long_ago = time.time() - FORGOTTEN_S
+        await self._redis.zremrangebyscore(key, -long_ago, long_ago)
+        return await self._redis.zcard(key), await self._redis.zcount(key, 0, "+inf")
 
     async def add(self, tenant: str, subscription: str, positions: Collection[int]) -> None:
         """These are about to be handed over."""
         now = time.time()
         await self._redis.zadd(self._key(tenant, subscription), dict.fromkeys(map(str, positions), now))
+
+    async def wait(self, tenant: str, subscription: str, position: int) -> None:
+        """This one waits for a retry."""
+        await self._redis.zadd(self._key(tenant, subscription), {str(position): -time.time()}, xx=True)
 
     async def remove(self, tenant: str, subscription: str, position: int) -> None:
         """This one is delivered, or given up."""

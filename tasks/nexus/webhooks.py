@@ -97,8 +97,8 @@ class Webhooks(Tasks):
             return
         if endpoint.is_paused:
             raise Postponed("the subscription is paused", PAUSED_S)
-        async with self._lanes.of((task.tenant, task.subscription)) as lane:
-            if lane is None:
+        async with self._lanes.of((task.tenant, task.subscription)) as has_lane:
+            if not has_lane:
                 raise Postponed("others of the subscription are being delivered", await self._turn_s(task))
             try:
                 await self._attempt(task, endpoint)
@@ -161,7 +161,7 @@ class Webhooks(Tasks):
     async def _turn_s(self, task: DeliverEvent) -> float:
         """When its turn may come, with so many before it; about as long as they all take."""
         async with away_is_no_failure():
-            waiting = await self._under_way.count(task.tenant, task.subscription)
+            _, waiting = await self._under_way.count(task.tenant, task.subscription)
         return self._lanes.turn_s((task.tenant, task.subscription), waiting)
 
     async def _finish(self, task: DeliverEvent) -> None:
@@ -184,6 +184,7 @@ class Webhooks(Tasks):
         )
         async with counting(task), self._pool.connection() as conn:
             await feeds.count_failed(conn, task.tenant, task.subscription, failure)
+            await self._under_way.wait(task.tenant, task.subscription, task.position)
 
 
 @asynccontextmanager
@@ -200,5 +201,5 @@ async def counting(task: DeliverEvent) -> AsyncIterator[None]:
     """What can't be counted isn't: it's no reason to deliver again."""
     try:
         yield
-    except (psycopg.Error, PoolTimeout) as error:
+    except (psycopg.Error, PoolTimeout, RedisError) as error:
         log.warning("not_counted", tenant=task.tenant, subscription=task.subscription, detail=str(error))
