@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import aio_pika
 import msgspec
 import pytest
 from redis.asyncio import Redis
 from starlette.responses import Response
 
 from datapunk.settings import Settings
+from schemas.nexus.commands import RedriveDeadLetter
 from schemas.nexus.queries import DeadLetterFound, DeadLetterPage, FindDeadLetters, GetDeadLetter
 from tests.receiving import Received, Receiver, take
 from tests.tasks.nexus.hooking import Hooks, hooked_up
@@ -38,7 +38,7 @@ async def test_a_delivery_that_spent_its_attempts_is_a_dead_letter_and_can_be_ma
 ) -> None:
     monkeypatch.setenv("DATAPUNK_WEBHOOKS_ATTEMPTS", "2")
     receiver.answer = refuse
-    async with hooked_up(settings) as hooks, await aio_pika.connect(settings.broker_url) as connection:
+    async with hooked_up(settings) as hooks:
         await hooks.subscribe(receiver.url)
         (outcome,) = await hooks.deposit(1)
         summary = await hooks.until(dead=1)
@@ -51,8 +51,7 @@ async def test_a_delivery_that_spent_its_attempts_is_a_dead_letter_and_can_be_ma
         assert msgspec.json.decode(dead.body)["args"][0]["task"]["position"] == outcome.position
 
         receiver.answer = take
-        channel = await connection.channel()
-        await channel.default_exchange.publish(aio_pika.Message(dead.body, delivery_mode=2), letter.routing_key)
+        await hooks.send(RedriveDeadLetter(by="ada", why="it works again"), str(dead.summary.id))
         (request,) = await receiver.until_taken(1)
     assert request.event["position"] == str(outcome.position)
 
