@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from datapunk.client import Client
+from datapunk.ending import end
 from datapunk.errors import ConnectionLost, TemporalAway
 from datapunk.followers import Followers
 from datapunk.messages.registry import Registry
@@ -28,6 +29,7 @@ from datapunk.temporal.calling import task_queue
 from datapunk.temporal.connection import connect
 from datapunk.temporal.discovery import Found, activities_of
 from datapunk.temporal.platform import Platform
+from datapunk.temporal.releases import deployment, release_first
 from datapunk.temporal.sandbox import workflow_runner
 from datapunk.temporal.schedules import apply_schedules
 from datapunk.temporal.sending import Speaking
@@ -75,8 +77,9 @@ class WorkflowHost:
             worker = self._worker(Platform(self._settings, self._registry, client, temporal))
             working, stopping = asyncio.create_task(worker.run()), asyncio.create_task(stop.wait())
             log.info("workflows_started", module=self._module.name, workflows=sorted(self._found.workflows))
+            releasing = asyncio.create_task(self._release(temporal))
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
+            await end([stopping, releasing])
             await worker.shutdown()
             await working
 
@@ -95,11 +98,15 @@ class WorkflowHost:
             deployment_config=self._deployment(),
         )
 
+    async def _release(self, temporal: TemporalClient) -> None:
+        if self._settings.build_id is not None:
+            await release_first(temporal, self._module.name, self._settings.build_id)
+
     def _deployment(self) -> WorkerDeploymentConfig | None:
         if self._settings.build_id is None:
             return None
         return WorkerDeploymentConfig(
-            version=WorkerDeploymentVersion(task_queue(self._module.name), self._settings.build_id),
+            version=WorkerDeploymentVersion(deployment(self._module.name), self._settings.build_id),
             use_worker_versioning=True,
             default_versioning_behavior=VersioningBehavior.PINNED,
         )
