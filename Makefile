@@ -27,8 +27,9 @@ down: ## Stop them; data are kept
 
 demo: install ## The main job: load 336,776 flights through commands, and query them
 	@$(BIN)/datapunk up --detach
-	@$(BIN)/datapunk run --http --detach
+	@$(BIN)/datapunk run --http --with workflows --detach
 	@$(BIN)/python -m examples.flights.demo
+	@$(BIN)/python -m examples.dead_letters.demo
 
 test: install-checks lint ## All checks and all tests, on real servers
 	@$(PYTEST) -m "not bench"

@@ -1,0 +1,1 @@
+"""A message that can't be handled, and how it is mended."""
