@@ -2,13 +2,14 @@
 
 `Upkeep` does what commands can't do without for long, in every process that handles them, so that it happens where
 nobody runs workflows, too: each tries, at a moment of its own; whoever comes while another one is at it goes away
-again. The rest is scheduled at Temporal, by `datapunk.temporal.upkeep`.
+again, or waits and finds it done. The rest is scheduled at Temporal, by `datapunk.temporal.upkeep`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -17,10 +18,13 @@ import psycopg
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.store.inbox import prune
+from datapunk.store.partitions import make_partitions
 from datapunk.store.statements import statement
 from datapunk.telemetry.logs import get_logger
 
 EVERY_S = 3600.0
+# There's room for at least 8 million events ahead (migrations/0013): a writer would need more than that in this time.
+ROOM_EVERY_S = 10.0
 JITTER = 0.2  # share by which a pause is longer or shorter, so that processes started together don't come together
 # Negative, and so outside the range of keys that readers look at: see migrations/0002.
 PRUNING_LOCK = -4451
@@ -47,24 +51,49 @@ async def analyze_events(settings: Settings) -> None:
         await conn.execute(statement("analyze_events"))
 
 
-class Upkeep:
-    """Forgets old commands, about once in `every_s`."""
+async def make_room(settings: Settings) -> int:
+    """Make partitions of events ahead of those who append.
 
-    def __init__(self, settings: Settings, every_s: float = EVERY_S) -> None:
+    Returns:
+        How many were made.
+    """
+    async with await connect(settings.database_url) as conn:
+        return await make_partitions(conn)
+
+
+class Upkeep:
+    """Forgets old commands, about once in `every_s`, and makes room for events, about once in `room_every_s`."""
+
+    def __init__(self, settings: Settings, every_s: float = EVERY_S, room_every_s: float = ROOM_EVERY_S) -> None:
         self._settings = settings
         self._every_s = every_s
+        self._room_every_s = room_every_s
 
     async def run(self, stop: asyncio.Event) -> None:
         """Go on until told to stop; what fails is done the next time."""
-        pause = random.uniform(0, self._every_s)  # noqa: S311  # no secret
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
-                return
-            try:
-                forgotten = await prune_inbox(self._settings)
-                if forgotten:
-                    log.info("inbox_pruned", commands=forgotten, older_than_days=self._settings.inbox_retention_days)
-            except (psycopg.Error, OSError) as error:
-                log.warning("upkeep_failed", detail=str(error))
-            pause = self._every_s * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_again(self._prune, self._every_s, stop))
+            group.create_task(_again(self._make_room, self._room_every_s, stop))
+
+    async def _prune(self) -> None:
+        forgotten = await prune_inbox(self._settings)
+        if forgotten:
+            log.info("inbox_pruned", commands=forgotten, older_than_days=self._settings.inbox_retention_days)
+
+    async def _make_room(self) -> None:
+        made = await make_room(self._settings)
+        if made:
+            log.info("partitions_made", partitions=made)
+
+
+async def _again(act: Callable[[], Awaitable[None]], every_s: float, stop: asyncio.Event) -> None:
+    pause = random.uniform(0, every_s)  # noqa: S311  # no secret
+    while True:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause)
+            return
+        try:
+            await act()
+        except (psycopg.Error, OSError) as error:
+            log.warning("upkeep_failed", detail=str(error))
+        pause = every_s * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311

@@ -42,6 +42,7 @@ class Problem(StrEnum):
     """What can be wrong."""
 
     VERSION_GAP = "version_gap"
+    HEAD_DIFFERS = "head_differs"
     POSITION_ORDER = "position_order"
     POSITION_TWICE = "position_twice"
     UNKNOWN_SCHEMA = "unknown_schema"
@@ -143,6 +144,7 @@ class Verifier:
             cursor = await conn.execute("select fingerprint, text from schemas")
             self._texts = dict(await cursor.fetchall())
             await self._check_streams()
+            await self._check_rows("verify_streams", Problem.HEAD_DIFFERS)
             await self._check_rows("verify_positions", Problem.POSITION_TWICE)
             await self._check_rows("verify_snapshots", Problem.SNAPSHOT_BEYOND)
             await self._check_rows("verify_inbox", Problem.COMMAND_WITHOUT_EVENTS)

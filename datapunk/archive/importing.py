@@ -23,6 +23,7 @@ from datapunk.errors import ArchiveDamaged, HistoryDiffers, SchemaError, Unknown
 from datapunk.messages.schema import parse_text
 from datapunk.store.events import InboxEntry, RecordedEvent
 from datapunk.store.inbox import lookup_many
+from datapunk.store.partitions import end_of_partitions, make_partition
 from datapunk.store.read import events_at
 from datapunk.store.statements import statement
 
@@ -59,6 +60,7 @@ async def import_records(
     """
     tally = Tally()
     async with conn.transaction():
+        await conn.execute(statement("lock_partitions"))
         await conn.execute(statement("lock_events"))
         await conn.execute(statement("lock_positions"))  # readers don't step over what comes
         is_new = await _is_empty(conn)
@@ -69,6 +71,7 @@ async def import_records(
             raise ArchiveDamaged(f"something is in it twice: {violation.diag.message_detail}") from None
         if is_new:
             await _check_versions(conn)
+            await conn.execute(statement("fill_streams"))
             await conn.execute(statement("restart_checkpoints"))
             await conn.execute(statement("continue_positions"))
     return tally.trailer(), is_new
@@ -139,18 +142,22 @@ async def _copy_events(
     last: int,
     on_progress: Callable[[], None],
 ) -> int:
-    async with conn.cursor() as cursor, cursor.copy(statement("copy_events")) as copy:
-        copy.set_types(EVENT_TYPES)
-        for batch in _batches(events):
+    end = await end_of_partitions(conn)
+    for batch in _batches(events):
+        for event in batch:
+            if event.schema not in known:
+                raise UnknownSchema(
+                    f"the event at position {event.position} ({event.type}) was written with schema "
+                    f"{event.schema!r}, which is neither in the archive nor in the store"
+                )
+            if event.position <= last:
+                raise ArchiveDamaged(f"position {event.position} comes after position {last}")
+            last = event.position
+            if last >= end:
+                end = await make_partition(conn, last)
+        async with conn.cursor() as cursor, cursor.copy(statement("copy_events")) as copy:
+            copy.set_types(EVENT_TYPES)
             for event in batch:
-                if event.schema not in known:
-                    raise UnknownSchema(
-                        f"the event at position {event.position} ({event.type}) was written with schema "
-                        f"{event.schema!r}, which is neither in the archive nor in the store"
-                    )
-                if event.position <= last:
-                    raise ArchiveDamaged(f"position {event.position} comes after position {last}")
-                last = event.position
                 await copy.write_row(
                     (
                         event.position,
@@ -166,8 +173,8 @@ async def _copy_events(
                         event.at,
                     )
                 )
-            on_progress()
-            await asyncio.sleep(0)  # Ctrl-C gets through here
+        on_progress()
+        await asyncio.sleep(0)  # Ctrl-C gets through here
     return last
 
 

@@ -16,6 +16,7 @@ from datapunk.errors import DuplicateCommand, OwnershipLost, StoreError, Version
 from datapunk.store.arrays import Bigints, Binaries, Texts, Uuids
 from datapunk.store.events import EventData, InboxEntry, SnapshotData
 from datapunk.store.leases import Fence, is_fenced_out
+from datapunk.store.partitions import make_partitions
 from datapunk.store.statements import statement
 
 
@@ -61,12 +62,20 @@ async def append(conn: AsyncConnection[Any], batch: AppendBatch) -> AppendResult
         batch: what to append.
 
     Raises:
-        VersionConflict: if somebody else appended to one of the streams first.
+        VersionConflict: if one of the streams isn't at the version before: somebody else appended first.
         DuplicateCommand: if one of the commands is in the inbox.
         OwnershipLost: if one of the leases is somebody else's.
         StoreError: if not every event was written.
         psycopg.OperationalError: if the database went away; whether the batch was committed isn't known then.
     """
+    try:
+        return await _append(conn, batch)
+    except psycopg.errors.CheckViolation:  # no partition: more events came than anybody expected
+        await make_partitions(conn)
+        return await _append(conn, batch)
+
+
+async def _append(conn: AsyncConnection[Any], batch: AppendBatch) -> AppendResult:
     cursor = None
     try:
         async with conn.pipeline(), conn.transaction():
@@ -84,7 +93,7 @@ async def append(conn: AsyncConnection[Any], batch: AppendBatch) -> AppendResult
     except psycopg.errors.UniqueViolation as violation:
         if violation.diag.table_name == "inbox":
             raise DuplicateCommand(violation.diag.message_detail or str(violation)) from violation
-        raise VersionConflict(violation.diag.message_detail or str(violation)) from violation
+        raise VersionConflict(violation.diag.message_detail or str(violation).splitlines()[0]) from violation
     except psycopg.Error as error:
         if is_fenced_out(error):
             raise OwnershipLost(str(error).splitlines()[0]) from error

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 from psycopg.rows import args_row
 
-from datapunk.store.arrays import Texts, Uuids
+from datapunk.store.arrays import Bigints, Texts, Uuids
 from datapunk.store.events import CommandKey, InboxEntry
 from datapunk.store.statements import statement
 
@@ -28,7 +29,24 @@ async def lookup_many(conn: AsyncConnection[Any], keys: Sequence[CommandKey]) ->
     async with conn.cursor(row_factory=args_row(InboxEntry), binary=True) as cursor:
         columns = {"ids": Uuids.of([id for _, id in keys]), "tenants": Texts.of([tenant for tenant, _ in keys])}
         await cursor.execute(statement("query_inbox"), columns)
-        return await cursor.fetchall()
+        return await _with_positions(conn, await cursor.fetchall())
+
+
+async def _with_positions(conn: AsyncConnection[Any], entries: list[InboxEntry]) -> list[InboxEntry]:
+    """With the positions of their last events; a query of its own, since most commands are new."""
+    asked = [entry for entry in entries if entry.last_version is not None]
+    if not asked:
+        return entries
+    columns = {
+        "tenants": Texts.of([entry.tenant for entry in asked]),
+        "streams": Texts.of([entry.stream for entry in asked]),
+        "versions": Bigints.of([entry.last_version for entry in asked]),
+    }
+    cursor = await conn.execute(statement("query_versions"), columns)
+    positions = {tuple(key): position for *key, position in await cursor.fetchall()}
+    return [
+        replace(entry, position=positions.get((entry.tenant, entry.stream, entry.last_version), 0)) for entry in entries
+    ]
 
 
 async def prune(conn: AsyncConnection[Any], older_than: timedelta) -> int:

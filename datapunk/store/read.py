@@ -124,8 +124,11 @@ async def load_tails(
 
 async def events_at(conn: AsyncConnection[Any], positions: Sequence[int]) -> list[RecordedEvent]:
     """The events at these positions, in order."""
+    if not positions:
+        return []
+    asked = {"positions": list(positions), "first": min(positions), "last": max(positions)}
     async with conn.cursor(row_factory=args_row(RecordedEvent), binary=True) as cursor:
-        await cursor.execute(statement("query_positions"), {"positions": list(positions)})
+        await cursor.execute(statement("query_positions"), asked)
         return await cursor.fetchall()
 
 

@@ -6,15 +6,24 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from datapunk.store.partitions import make_partitions
+from datapunk.store.read import last_position
+
 A_STREAM = 100  # events
 AT_ONCE = 5000  # streams filled in a transaction
 DATA, REPLY = b"d" * 60, b"r" * 80  # as long as those of `trips`
 # A key's first 32 bits ascend: rows come in the order of the index, which is quick, and are spread all over it.
 FILL_EVENTS = """
-insert into events (tenant, stream, version, type, id, schema, data, causation, metadata)
-select 'default', 'trips.aircraft/' || lpad(number::text, 9, '0'), version, 'trips.TripRecorded', gen_random_uuid(),
-    'fingerprint', %(data)s, gen_random_uuid(), '{"correlation-id": "01a20c80-fc86-710a-ac48-641f11932eb6"}'
+insert into events (position, tenant, stream, version, type, id, schema, data, causation, metadata)
+select nextval('event_positions'), 'default', 'trips.aircraft/' || lpad(number::text, 9, '0'), version,
+    'trips.TripRecorded', gen_random_uuid(), 'fingerprint', %(data)s, gen_random_uuid(),
+    '{"correlation-id": "01a20c80-fc86-710a-ac48-641f11932eb6"}'
 from generate_series(%(first)s::int, %(last)s::int) number, generate_series(1, %(a_stream)s::int) version
+"""
+FILL_STREAMS = """
+insert into streams (tenant, stream, version, first_position, last_position)
+select tenant, stream, max(version), min(position), max(position) from events where position > %(after)s
+group by tenant, stream order by tenant, stream
 """
 FILL_INBOX = """
 insert into inbox (id, tenant, type, stream, body_hash, reply, first_version, last_version)
@@ -35,7 +44,10 @@ async def grow(conn: AsyncConnection[Any], streams: int, wanted: int) -> None:
     """
     for first in range(streams, wanted, AT_ONCE):
         last = min(first + AT_ONCE, wanted)
+        await make_partitions(conn)
+        after = await last_position(conn)
         await conn.execute(FILL_EVENTS, {"first": first + 1, "last": last, "a_stream": A_STREAM, "data": DATA})
+        await conn.execute(FILL_STREAMS, {"after": after})
     # All at once: rows spread all over the index touch each of its pages once.
     await conn.execute(FILL_INBOX, {"count": (wanted - streams) * A_STREAM, "reply": REPLY})
-    await conn.execute("vacuum (analyze) events, inbox")
+    await conn.execute("vacuum (analyze) events, streams, inbox")

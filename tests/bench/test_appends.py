@@ -1,9 +1,10 @@
 """Whether appends stay as fast as the store grows: batches like the engine's, at one table size after the other.
 
 Tables are filled in bulk with what they'd hold by then: streams of a hundred events, and an inbox row an event. Then
-each batch goes to actors picked at random, so that any page of the index of streams may be touched; commands have ids
-in the order of time (UUID 7, as `datapunk.client` gives them), or random ones (UUID 4), which touch any page of the
-inbox's index, too. The first change of a page after a checkpoint writes all of it to the log: hence the column.
+each batch goes to actors picked at random, so that any head may be touched, and any page of the index of streams of
+the last partition; commands have ids in the order of time (UUID 7, as `datapunk.client` gives them), or random ones
+(UUID 4), which touch any page of the inbox's index, too. The first change of a page after a checkpoint writes all of it
+to the log: hence the column.
 
 `BENCH_EVENTS=50_000_000` goes on to fifty million, which takes 30 GB of disk.
 """

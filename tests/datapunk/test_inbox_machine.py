@@ -78,7 +78,7 @@ class Remembered(MachineOnServers):
 
     @initialize()
     def begin(self) -> None:
-        self.run(self.conn.execute("truncate events, inbox, outbox, snapshots"))  # type: ignore[arg-type]
+        self.run(self.conn.execute("truncate events, streams, inbox, outbox, snapshots"))  # type: ignore[arg-type]
 
     @rule(batch=batches)
     def settle(self, batch: list[Sent]) -> None:

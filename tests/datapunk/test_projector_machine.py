@@ -106,7 +106,7 @@ class Projected(MachineOnServers):
     async def _empty(self) -> None:
         for schema in await self._schemas():
             await self.conn.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
-        await self.conn.execute("truncate events, outbox, projections, checkpoints")
+        await self.conn.execute("truncate events, streams, outbox, projections, checkpoints")
         await self.conn.execute("alter sequence event_positions restart")
 
     async def _schemas(self) -> list[str]:

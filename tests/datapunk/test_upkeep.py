@@ -15,6 +15,7 @@ from datapunk.settings import Settings, load_settings
 from datapunk.store.append import append
 from datapunk.store.connection import connect
 from datapunk.store.inbox import lookup_many
+from datapunk.store.partitions import end_of_partitions
 from datapunk.upkeep import PRUNING_LOCK, Upkeep, prune_inbox
 from tests.accounts.module import accounts
 from tests.events import batch, entry
@@ -73,6 +74,21 @@ async def test_it_is_done_again_and_again_even_after_it_failed(
             return await lookup_many(connection, [("t", id)]) == []
 
         await eventually(is_forgotten, "the old command forgotten")
+    stop.set()
+    await asyncio.wait_for(upkeep, 10)
+
+
+async def test_there_is_always_room_for_events_to_come(alone: Settings, connection: AsyncConnection[Any]) -> None:
+    stop = asyncio.Event()
+    upkeep = asyncio.create_task(Upkeep(alone, room_every_s=0.02).run(stop))
+    for _ in range(2):
+        end = await end_of_partitions(connection)
+        await connection.execute("select setval('event_positions', %s)", (end - 1,))
+
+        async def has_room(end: int = end) -> bool:
+            return await end_of_partitions(connection) > end
+
+        await eventually(has_room, "a partition more")
     stop.set()
     await asyncio.wait_for(upkeep, 10)
 

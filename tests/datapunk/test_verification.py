@@ -114,9 +114,22 @@ async def test_a_missing_version_is_found(connection: AsyncConnection[Any]) -> N
     ]
 
 
+async def test_a_head_that_is_not_where_its_stream_ends_is_found(connection: AsyncConnection[Any]) -> None:
+    await remember(connection)
+    await connection.execute("update streams set version = 2 where stream = %s", (STREAM,))
+    await connection.execute("delete from streams where stream <> %s", (STREAM,))
+    found = (
+        (Problem.HEAD_DIFFERS, f"{STREAM} (tenant default)"),
+        (Problem.HEAD_DIFFERS, "accounts.account/b (tenant default)"),
+    )
+    assert await problems(connection) == sorted(found)
+
+
 async def test_positions_that_do_not_ascend_or_are_there_twice_are_found(connection: AsyncConnection[Any]) -> None:
     await remember(connection)
+    await connection.execute("drop index events_from_1_position")  # as in the partition that older releases filled
     await connection.execute("update events set position = 2 where position = 5")
+    await connection.execute("update streams set first_position = 1, last_position = 3 where stream = %s", (STREAM,))
     await connection.execute("delete from outbox")
     assert await problems(connection) == [
         (Problem.POSITION_ORDER, f"{STREAM} version 3 (tenant default, position 2)"),

@@ -17,7 +17,7 @@ from datapunk.store.append import AppendBatch, append
 from datapunk.store.events import InboxEntry
 from tests.events import OWNER, REGISTRY, deposits, entry
 
-TABLES = ("events", "inbox", "schemas")
+TABLES = ("events", "streams", "inbox", "schemas")
 
 
 async def remember(conn: AsyncConnection[Any], deposits_each: int = 3) -> None:

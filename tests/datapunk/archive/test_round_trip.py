@@ -43,6 +43,20 @@ async def test_a_store_is_the_same_after_export_and_import(
         assert await contents(target, table) == await contents(connection, table) != []
 
 
+async def test_positions_far_from_the_first_are_kept(
+    connection: AsyncConnection[Any], target: AsyncConnection[Any], tmp_path: Path
+) -> None:
+    for position in (3_999_999, 90_000_000):
+        await connection.execute("select setval('event_positions', %s, false)", (position,))
+        await append(connection, deposits(3, first=1 if position < 10_000_000 else 4))
+    await REGISTRY.sync(connection)
+    exported = await save(connection, tmp_path / "x.avro")
+    assert await load(target, tmp_path / "x.avro") == (exported, True)
+    assert await contents(target, "streams") == await contents(connection, "streams") != []
+    (further,) = (await append(target, deposits(1, first=7))).positions
+    assert further > 90_000_003
+
+
 async def test_one_command_id_of_two_tenants_stays_two_commands(
     connection: AsyncConnection[Any], target: AsyncConnection[Any], tmp_path: Path
 ) -> None:

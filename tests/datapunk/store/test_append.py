@@ -36,7 +36,7 @@ async def test_a_version_that_is_taken_fails_the_whole_batch(connection: AsyncCo
     await append(connection, batch(event("s", 1)))
     id = uuid4()
     snapshot = SnapshotData("t", "other", 1, 1, b"state")
-    with pytest.raises(VersionConflict, match="already exists"):
+    with pytest.raises(VersionConflict, match=r"s \(tenant t\) isn't at version 0"):
         await append(connection, batch(event("other", 1), event("s", 1), inbox=[entry(id)], snapshots=[snapshot]))
     assert await read_stream(connection, "t", "other") == []
     assert await lookup_many(connection, [("t", id)]) == []
@@ -98,9 +98,24 @@ async def test_an_empty_batch_changes_nothing(connection: AsyncConnection[Any]) 
     assert await read_all(connection, 0, 10) == ([], 0)
 
 
-async def test_streams_are_spread_over_all_partitions_and_each_stays_in_one(connection: AsyncConnection[Any]) -> None:
-    await append(connection, batch(*(event(f"s{n}", version) for n in range(300) for version in (1, 2))))
-    cursor = await connection.execute("select stream, count(distinct tableoid) from events group by stream")
-    assert {row[1] for row in await cursor.fetchall()} == {1}
-    cursor = await connection.execute("select count(distinct tableoid) from events")
-    assert await cursor.fetchone() == (16,)
+async def test_a_version_that_does_not_come_next_is_a_conflict(connection: AsyncConnection[Any]) -> None:
+    await append(connection, batch(event("s", 1)))
+    for stream, version in (("s", 3), ("new", 2)):
+        with pytest.raises(VersionConflict, match=f"{stream} .* isn't at version {version - 1}"):
+            await append(connection, batch(event("other", 1), event(stream, version)))
+    assert await read_stream(connection, "t", "other") == []
+
+
+async def test_a_conflict_names_every_stream_that_somebody_else_appended_to(connection: AsyncConnection[Any]) -> None:
+    await append(connection, batch(event("a", 1), event("b", 1)))
+    with pytest.raises(VersionConflict, match=r"a \(tenant t\) .*, b \(tenant t\)") as conflict:
+        await append(connection, batch(event("b", 1), event("c", 1), event("a", 1)))
+    assert "c (" not in str(conflict.value)
+
+
+async def test_an_event_never_comes_before_the_one_that_it_follows(connection: AsyncConnection[Any]) -> None:
+    await connection.execute("select setval('event_positions', 10)")
+    await append(connection, batch(event("s", 1)))
+    await connection.execute("select setval('event_positions', 1)")
+    with pytest.raises(VersionConflict):
+        await append(connection, batch(event("s", 2)))

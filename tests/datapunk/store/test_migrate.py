@@ -12,11 +12,14 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from datapunk.errors import StoreError
+from datapunk.errors import StoreError, VersionConflict
 from datapunk.settings import load_settings
 from datapunk.store import migrate as migrating
+from datapunk.store.append import append
 from datapunk.store.connection import connect
 from datapunk.store.migrate import migrate, migrations
+from datapunk.store.read import read_stream
+from tests.events import batch, event
 
 NAMES = [name for name, _ in migrations()]
 
@@ -72,6 +75,11 @@ async def test_a_migration_that_fails_leaves_the_database_as_the_one_before_left
         assert await cursor.fetchone() == (None, NAMES)
 
 
+APPEND_BEFORE_0013 = """
+    insert into events (tenant, stream, version, type, id, schema, data, causation, metadata)
+    select 't', 's', %s, 'test.Happened', gen_random_uuid(), 'f', '', gen_random_uuid(), '{}'
+"""
+
 # What a database may hold once a migration was applied, and before the next one.
 DATA = {
     "0001_event_store.sql": """
@@ -82,6 +90,10 @@ DATA = {
             values (gen_random_uuid(), 't', 'lake.CreateDataset', 'lake.dataset/1', '\\x00', '\\x00', 1, 1);
         insert into snapshots values ('t', 'lake.dataset/1', 1, 1, '\\x00');
         insert into outbox (module, shard, owner, positions) values ('lake', 0, gen_random_uuid(), '{1,2}');
+    """,
+    "0009_followers.sql": """
+        insert into events (tenant, stream, version, type, id, schema, data, causation, metadata)
+            select 't', 'lake.dataset/1', 2, 'lake.Happened', gen_random_uuid(), 'f', '', gen_random_uuid(), '{}';
     """,
     "0003_projections.sql": """
         insert into projections (name, module, active_generation) values ('lake.datasets', 'lake', 1);
@@ -112,8 +124,17 @@ async def test_a_database_of_any_age_comes_to_the_present_with_all_it_holds(
         async with await connect(new_url) as conn:
             await conn.execute(sql.SQL(DATA.get(name, "select")))  # type: ignore[arg-type]
     async with await connect(new_url) as conn:
-        assert await rows(conn, "select count(*), max(position) from events") == [(50, 50)]
-        assert await rows(conn, "select safe_position()") == [(50,)]
+        assert await rows(conn, "select count(*), max(position) from events") == [(51, 51)]
+        assert await rows(conn, "select safe_position()") == [(51,)]
+        assert await rows(conn, "select * from streams where version = 2") == [("t", "lake.dataset/1", 2, 1, 51)]
+        assert await rows(conn, "select count(*) from streams where version = 1") == [(49,)]
+        with pytest.raises(VersionConflict):
+            await append(conn, batch(event("lake.dataset/1", 2)))
+        await append(conn, batch(event("lake.dataset/1", 3)))
+        assert [(one.version, one.position) for one in await read_stream(conn, "t", "lake.dataset/1")] == [
+            *((1, 1), (2, 51)),
+            (3, 53),  # the one before was for the conflict
+        ]
         assert await rows(conn, "select stream, last_version from inbox") == [("lake.dataset/1", 1)]
         await conn.execute(  # the same id, of another tenant
             'insert into inbox select (jsonb_populate_record(inbox, \'{"tenant": "u"}\')).* from inbox'
@@ -124,6 +145,22 @@ async def test_a_database_of_any_age_comes_to_the_present_with_all_it_holds(
         ]
         # An owner that is no member any more owns nothing.
         assert await rows(conn, "select item from leases where owner is not null") == [("0",)]
+
+
+async def test_a_process_of_an_older_release_waits_instead_of_leaving_the_heads_behind(
+    new_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = migrations()
+    before = NAMES.index("0013_partitions_by_position.sql")
+    monkeypatch.setattr(migrating, "migrations", lambda: known[:before])
+    await migrate(new_url)
+    async with await connect(new_url) as older:
+        for version in (1, 2, 3):
+            await older.execute(APPEND_BEFORE_0013, (version,), prepare=True)
+        monkeypatch.undo()
+        await migrate(new_url)
+        with pytest.raises(psycopg.OperationalError, match="start the present release"):
+            await older.execute(APPEND_BEFORE_0013, (4,), prepare=True)
 
 
 async def rows(conn: psycopg.AsyncConnection[Any], query: str) -> list[tuple[Any, ...]]:

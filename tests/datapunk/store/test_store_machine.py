@@ -53,7 +53,7 @@ class Store(MachineOnServers):
 
     @initialize()
     def empty(self) -> None:
-        self.run(self.conn.execute("truncate events, inbox, outbox"))  # type: ignore[arg-type]
+        self.run(self.conn.execute("truncate events, streams, inbox, outbox"))  # type: ignore[arg-type]
         row = self.run(self._last_position())
         self.start = row
 

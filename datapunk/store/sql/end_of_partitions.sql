@@ -1,0 +1,1 @@
+select end_of_partitions()
