@@ -46,7 +46,7 @@ lint: install ## Style, types, import rules, dependencies, schemas
 	$(BIN)/datapunk schemas check
 
 histories: install-checks ## Record anew the workflows' histories that tests replay
-	@$(BIN)/pytest -q tests/workflows/record.py
+	@$(BIN)/pytest -q tests/workflows/record.py tests/workflows/nexus/record.py
 
 format: install ## Format the code
 	@$(BIN)/ruff check --fix-only

@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from actors.lake.module import lake
+from actors.nexus.module import nexus
 from datapunk.module import Module
 from tests.accounts.module import accounts
 
 FOLDER = Path(__file__).parent / "histories"
 bonuses = replace(accounts, workflows="tests.accounts.bonus")
 
-RECORDED: dict[str, Module] = {"accounts": accounts, "bonuses": bonuses, "lake": lake}  # by the folder's name
+# By the folder's name.
+RECORDED: dict[str, Module] = {"accounts": accounts, "bonuses": bonuses, "lake": lake, "nexus": nexus}

@@ -8,11 +8,14 @@ from uuid import UUID
 
 import pytest
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.service import RPCError
 
 from actors.nexus.module import nexus
 from datapunk.module import Module
 from datapunk.settings import RetrySetting, Settings
-from datapunk.testing import PlatformWithTimers
+from datapunk.testing import Platform, PlatformWithTimers
+from datapunk.testing.platform import running_platform
+from datapunk.testing.timers import running_platform_with_timers
 from schemas.nexus.commands import DiscardDeadLetter
 from schemas.nexus.queries import DeadLetterPage, FindDeadLetters
 from schemas.nexus.types import DeadLetterState, DeadLetterSummary
@@ -39,7 +42,7 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"dead_letter_retries": retries})
 
 
-async def letter(platform: PlatformWithTimers) -> DeadLetterSummary:
+async def letter(platform: Platform) -> DeadLetterSummary:
     """The only one there is."""
 
     async def look() -> DeadLetterSummary | None:
@@ -126,3 +129,23 @@ async def test_what_is_done_elsewhere_ends_the_workflow_too(platform_with_timers
     handle = workflow_of(platform_with_timers, found.id)
     await platform_with_timers.send(DiscardDeadLetter(by="ada"), str(found.id))
     assert (await handle.result()).state == "discarded"
+
+
+async def test_letters_from_before_workflows_ran_get_theirs(
+    modules: list[Module], settings: Settings, time_skipping_address: str
+) -> None:
+    async with running_platform(modules, settings) as platform:
+        await platform.client.send(Misbehave(how="decide"), "a")
+        found = await letter(platform)
+    async with running_platform_with_timers(modules, settings, time_skipping_address) as later:
+        handle = workflow_of(later, found.id)
+
+        async def is_there() -> bool:
+            try:
+                return bool(await handle.describe())
+            except RPCError:  # not yet
+                return False
+
+        await eventually(is_there, "its workflow")
+        await handle.execute_update(DeadLetterWorkflow.discard_update, Act("ada"))
+        assert (await handle.result()).state == "discarded"
