@@ -40,7 +40,7 @@ from tasks.nexus.under_way import UnderWay, patient_url, prefix_of
 
 FAILED = "webhook_failed"
 CONTENT_TYPE = "application/cloudevents+json"
-PAUSED_S = 30.0  # until a paused subscription is looked at again
+PAUSED_S = 5.0  # until a paused subscription is looked at again
 AWAY_S = 5.0  # until Postgres or Redis is asked again
 CONNECTIONS = 8  # to Postgres, a process: an attempt needs one for moments
 MARGIN_S = 30.0  # by which the hard limit of an attempt is longer than its own
