@@ -24,11 +24,11 @@ MAJOR_VERSION = 18
 # Workers, projectors, the HTTP facade and a parallel test run each hold a pool.
 MAX_CONNECTIONS = 300
 
-# A transaction over hash-partitioned tables locks every partition it touches, and each partition's indexes.
+# A transaction over partitioned tables locks every partition it touches, and each partition's indexes.
 MAX_LOCKS_PER_TRANSACTION = 256
 
-# The first change of a page after a checkpoint puts the whole page into the log: checkpoints with each GB of it make
-# appends to a large store a third slower. More log means a longer start after a crash.
+# The first change of a page after a checkpoint puts the whole page into the log, so checkpoints with each GB of it slow
+# appends to a large store down. More log means a longer start after a crash.
 MAX_WAL_SIZE, CHECKPOINT_TIMEOUT = "4GB", "15min"
 
 # Where server and data go when the account for Postgres can't reach the working folder (/root is closed).
