@@ -52,7 +52,7 @@ async def test_a_command_is_accepted_and_its_effect_can_be_read_at_once(settings
 
 async def test_a_rejection_is_replied_with_code_message_and_details(settings: Settings) -> None:
     async with working([accounts], settings) as client:
-        await client.send(OpenAccount(owner="Ada"), "a")
+        opened = await client.send(OpenAccount(owner="Ada"), "a")
         outcome = await client.send(OpenAccount(owner="Bob"), "a")
         assert (outcome.status, outcome.code, outcome.details) == (
             Status.Rejected,
@@ -60,7 +60,7 @@ async def test_a_rejection_is_replied_with_code_message_and_details(settings: Se
             {"owner": "Ada"},
         )
         with pytest.raises(QueryFailed, match="nothing was ever put into a"):
-            await client.ask(GetBalance(account="a"))
+            await client.ask(GetBalance(account="a"), after_position=opened.position)
 
 
 async def test_a_command_sent_twice_happens_once_and_gets_the_same_reply(settings: Settings) -> None:

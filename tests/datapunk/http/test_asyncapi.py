@@ -18,6 +18,7 @@ from datapunk.broker.topology import topology_of
 from datapunk.cli.main import app
 from datapunk.http.asyncapi import asyncapi_document
 from datapunk.messages.catalogue import Catalogue
+from datapunk.messages.message import Task
 from datapunk.messages.registry import Registry
 from tests.accounts.module import accounts
 from tests.building import ROOT, built, node
@@ -56,7 +57,10 @@ def test_asyncapis_own_parser_finds_it_valid() -> None:
 @pytest.mark.timeout(600)
 def test_asyncapis_own_parser_finds_all_messages_with_their_headers_and_fields() -> None:
     messages = {each["name"]: each for each in checked(json.dumps(document()))["messages"]}
-    assert set(messages) == set(Registry.of(MODULES).current)
+    registry = Registry.of(MODULES)
+    # Tasks go from a module to itself, and are nobody else's business.
+    wanted = {name for name in registry.current if not issubclass(registry.class_of(name), Task)}
+    assert set(messages) == wanted
     deposit = messages["accounts.Deposit"]
     assert (deposit["type"], deposit["fields"]) == ("accounts.Deposit", ["cents"])
     assert deposit["required"] == ["message_id", "actor-id"]
