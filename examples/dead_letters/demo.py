@@ -58,7 +58,7 @@ class Demo:
             why = ("--by", "demo", "--why", "it was cut off")
             self._show("dlq", "edit", letter, "--body", str(body), "--redrive", *why)
         self._wait_for("resolved", letter)
-        self._show("dlq", "list", "--type", "lake.AppendRecords", "--state", "resolved", "--limit", "1")
+        self._show("dlq", "show", letter)
         self._show("query", "lake.FindRecords", "--json", "--data", _json({"dataset": DATASET, "limit": 1}))
         workflow = quote(f"DeadLetterWorkflow/{self._settings.default_tenant}/{letter}", safe="")
         place = f"namespaces/{self._settings.temporal_namespace}/workflows/{workflow}"

@@ -32,23 +32,17 @@ MOST_LINES = 40  # of a body
 
 
 def show_list(letters: Sequence[DeadLetterSummary], *, as_json: bool) -> None:
-    """One line each."""
+    """What each is, under its id: narrow enough for any terminal."""
     if as_json:
         print_json([msgspec.to_builtins(each) for each in letters])
         return
     table = Table(box=box.SIMPLE)
-    for column in ("Id", "At (UTC)", "Type", "Actor", "State", "Reason", "Message"):
-        table.add_column(column, no_wrap=column in ("Id", "At (UTC)"))
+    table.add_column("Id, and when (UTC)", no_wrap=True)
+    table.add_column("What", overflow="fold")
     for each in letters:
-        table.add_row(
-            str(each.id),
-            _time(each.parked_at),
-            escape(each.type or each.module),
-            escape(each.actor or ""),
-            _state(each.state),
-            escape(each.reason),
-            escape(each.message[:SHOWN_MESSAGE]),
-        )
+        what = escape(f"{each.type or each.module}{f' to {each.actor}' if each.actor else ''}")
+        why = escape(f"{each.reason}: {each.message[:SHOWN_MESSAGE]}")
+        table.add_row(f"{each.id}\n{_time(each.parked_at)}", f"{_state(each.state)} {what}\n{why}")
     out().print(table if letters else "no dead letters")
 
 
