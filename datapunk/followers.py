@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import Any, Protocol
 
 import psycopg
@@ -13,6 +12,7 @@ from datapunk.broker.wake import EventSignal
 from datapunk.ending import end
 from datapunk.errors import OwnershipLost
 from datapunk.membership import Membership
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.telemetry.logs import get_logger
 
@@ -62,8 +62,7 @@ class Followers:
                 await self._take_part(stop)
             except (OwnershipLost, psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 log.warning("followers_lost", group=self._group, retry_in_s=RETRY_S, detail=str(error))
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), RETRY_S)
+                await rest(RETRY_S, stop)
 
     async def _take_part(self, stop: asyncio.Event) -> None:
         """Be a member of those who share them, until told to stop or taken for dead."""

@@ -23,6 +23,7 @@ from datapunk.hook import Hook, nowhere
 from datapunk.messages.registry import Registry
 from datapunk.projection import Projection
 from datapunk.rebuild import discard_leftovers, rebuild
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.store.events import RecordedEvent
@@ -70,8 +71,7 @@ class Projector:
         try:
             while not stop.is_set():
                 await self._session(stop)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._pause)
+                await rest(self._pause, stop)
                 self._pause = min(self._pause * 2, RETRY_MOST_S)
         finally:  # from now on it's somebody else's to tell
             for metric in (metrics.PROJECTION_LAG_EVENTS, metrics.PROJECTION_LAG_SECONDS):
@@ -102,7 +102,7 @@ class Projector:
             self._wake.clear()
             if await self._is_paused(conn):
                 await self._measure_lag(conn)
-                await self._rest(stop)
+                await rest(POLL_S, stop, self._wake)
                 continue
             start, start_ns = perf_counter(), time_ns()
             generation, applied = await generation.apply(
@@ -119,7 +119,7 @@ class Projector:
                 has_failed, self._pause = False, RETRY_FIRST_S
             await self._measure_lag(conn)
             if is_at_the_end:
-                await self._rest(stop)
+                await rest(POLL_S, stop, self._wake)
 
     async def _of_this_version(self, conn: AsyncConnection[Any], stop: asyncio.Event) -> Generation:
         """The serving generation, rebuilt first if older code built it.
@@ -133,7 +133,7 @@ class Projector:
             name, versions = self._projection.full_name(), (generation.version, self._projection.version)
             if versions[0] > versions[1]:
                 log.info("projection_is_newer", projection=name, built_by=versions[0], ours=versions[1])
-                await self._rest(stop)
+                await rest(POLL_S, stop, self._wake)
                 continue
             log.info("projection_rebuilding", projection=name, built_by=versions[0], ours=versions[1])
             await self._rebuild(stop)
@@ -148,7 +148,7 @@ class Projector:
             stopping.cancel()
             (outcome,) = await end([rebuilding])
         if isinstance(outcome, RebuildUnderWay):
-            await self._rest(stop)
+            await rest(POLL_S, stop, self._wake)
         elif isinstance(outcome, Exception):
             raise outcome
 
@@ -177,15 +177,6 @@ class Projector:
             cursor = await conn.execute(statement("time_of_next_event"), {"position": self._position})
             row = await cursor.fetchone()
         self._lag_seconds.set((datetime.now(UTC) - row[0]).total_seconds() if row else 0)
-
-    async def _rest(self, stop: asyncio.Event) -> None:
-        stopping = asyncio.ensure_future(stop.wait())
-        waking = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({stopping, waking}, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            waking.cancel()
 
     async def _is_paused(self, conn: AsyncConnection[Any]) -> bool:
         cursor = await conn.execute(statement("is_projection_paused"), {"projection": self._projection.full_name()})

@@ -13,7 +13,7 @@ while one waits for its commit, another decides.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +38,7 @@ from datapunk.membership import Membership
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.observing import BatchObserver, ShardGauges, Stopwatch
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.settling import Committed, CommitUncertain, Settler
 from datapunk.store.connection import connect
@@ -129,8 +130,7 @@ class ShardEngine:
             except (*AWAY, OwnershipLost, CommitUncertain) as error:
                 self._at("session_ended")
                 log.warning("session_ended", module=self._module.name, retry_in_s=self._pause, detail=str(error))
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), self._pause)
+                await rest(self._pause, stop)
                 self._pause = min(self._pause * 2, RETRY_MOST_S)
 
     async def _session(self, stop: asyncio.Event) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import timedelta
 
 import psycopg
 
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.store.inbox import prune
@@ -89,8 +89,8 @@ class Upkeep:
 async def _again(act: Callable[[], Awaitable[None]], every_s: float, stop: asyncio.Event) -> None:
     pause = random.uniform(0, every_s)  # noqa: S311  # no secret
     while True:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause)
+        await rest(pause, stop)
+        if stop.is_set():
             return
         try:
             await act()

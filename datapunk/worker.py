@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from time import monotonic
 
 import psycopg
@@ -25,6 +25,7 @@ from datapunk.messages.registry import Registry
 from datapunk.module import Module, find_modules
 from datapunk.projection import Projection
 from datapunk.projector import Projector
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.shard import ShardEngine
 from datapunk.store.connection import connect
@@ -69,8 +70,7 @@ async def prepare_patiently(
         except (ConnectionLost, OSError) as error:
             detail = str(error)
         log.warning("waiting_for_servers", retry_in_s=pause, detail=detail)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause)
+        await rest(pause, stop)
         pause = min(pause * 2, PREPARE_MOST_S)
     return None
 
@@ -182,6 +182,5 @@ async def contained(service: str, run: Run, stop: asyncio.Event) -> None:
                 pause = DEFECT_FIRST_S
             metrics.ERRORS.labels(service=service, error_type=type(error).__name__).inc()
             log.exception("defect", service=service, retry_in_s=pause)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause)
+        await rest(pause, stop)
         pause = min(pause * 2, DEFECT_MOST_S)

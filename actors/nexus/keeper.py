@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +31,7 @@ from datapunk.ending import end
 from datapunk.errors import BrokerError, UnencodableMessage
 from datapunk.hook import Hook, nowhere
 from datapunk.messages.registry import Registry
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.store.originals import keep, known_redrives, module_names, settle_redrives
@@ -72,8 +73,7 @@ class Keeper:
                 pause = RETRY_FIRST_S
             except (BrokerError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 log.warning("keeper_waits", retry_in_s=pause, detail=str(error))
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), pause)
+                await rest(pause, stop)
                 pause = min(pause * 2, RETRY_MOST_S)
 
     async def _session(self, stop: asyncio.Event) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -28,6 +28,7 @@ from datapunk.hook import Hook, nowhere
 from datapunk.messages.codec import AVRO_BINARY
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.store.events import RecordedEvent
@@ -95,8 +96,7 @@ class Redriver:
                 pause = RETRY_FIRST_S
             except (BrokerError, psycopg.OperationalError, psycopg.InterfaceError, OSError) as error:
                 log.warning("redriver_waits", retry_in_s=pause, detail=str(error))
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), pause)
+                await rest(pause, stop)
                 pause = min(pause * 2, RETRY_MOST_S)
 
     async def _session(self, stop: asyncio.Event) -> None:
@@ -119,7 +119,7 @@ class Redriver:
                     position = reached
                 told = await self._tell(conn, outlet)
                 if len(events) < BATCH and told < TOLD:
-                    await self._rest(stop)
+                    await rest(POLL_S, stop, self._wake)
 
     async def _publish(
         self, conn: AsyncConnection[Any], link: Link, outlet: Channel, events: Sequence[RecordedEvent]
@@ -201,14 +201,6 @@ class Redriver:
 
     def _decoded(self, event: RecordedEvent) -> object:
         return self._registry.decode(event.type, event.data, AVRO_BINARY, event.schema)
-
-    async def _rest(self, stop: asyncio.Event) -> None:
-        stopping, waking = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({stopping, waking}, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            waking.cancel()
 
 
 def _actor(event: RecordedEvent) -> str:

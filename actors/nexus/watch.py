@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 import psycopg
 
 from datapunk.hook import Hook, nowhere
 from datapunk.messages.registry import Registry
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.telemetry import metrics
@@ -38,8 +38,7 @@ class Watch:
                 await measure(self._settings)
             except (psycopg.Error, OSError) as error:  # among others while the projection is being made
                 log.info("dead_letters_not_counted", detail=str(error))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), EVERY_S)
+            await rest(EVERY_S, stop)
 
 
 async def measure(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,6 +33,7 @@ from datapunk.messages.message import Answer, Message, Query
 from datapunk.messages.outcome import Outcome, Status
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.telemetry import metrics, traces
 from datapunk.telemetry.logs import get_logger
@@ -113,8 +114,7 @@ class QueryServer:
                     await link.close()
             except* (BrokerError, OSError) as group:
                 log.warning("query_server_away", module=self._module.name, detail=str(group.exceptions[0]))
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), RETRY_S)
+                await rest(RETRY_S, stop)
 
     async def _serve(self, link: Link, stop: asyncio.Event) -> None:
         # Replies aren't confirmed: who misses one asks again. Dead letters are, so they have a channel of their own.

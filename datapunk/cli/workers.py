@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from datapunk.resting import rest
 from datapunk.telemetry import logs
 
 RESTART_FIRST_S, RESTART_MOST_S = 1.0, 30.0  # pauses before a worker that died is started again
@@ -53,8 +54,8 @@ class Workers:
             if loop.time() - began > HEALTHY_S:
                 pause = RESTART_FIRST_S
             log.error("worker ended", worker=index, exit_status=code, restart_in_s=pause)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), pause)
+            await rest(pause, self._stop)
+            if self._stop.is_set():
                 return 0
             pause = min(pause * 2, RESTART_MOST_S)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -21,6 +20,7 @@ from datapunk.errors import TemporalAway
 from datapunk.generation import recorded
 from datapunk.messages.registry import Registry
 from datapunk.projection import Recorded
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.store.connection import connect as connect_to_store
 from datapunk.store.events import RecordedEvent
@@ -85,8 +85,7 @@ class Bridge:
             except Exception as error:  # a defect, in a key for instance: shown, and tried again
                 log.exception("bridge_failed", workflow=self._workflow, retry_in_s=self._pause)
                 metrics.ERRORS.labels(service=self.name, error_type=type(error).__name__).inc()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._pause)
+            await rest(self._pause, stop)
             self._pause = min(self._pause * 2, RETRY_MOST_S)
 
     async def _follow(self, conn: AsyncConnection[Any], temporal: Client, stop: asyncio.Event) -> None:
@@ -103,7 +102,7 @@ class Bridge:
                 position = reached
                 self._pause = RETRY_FIRST_S
             if len(events) < BATCH:
-                await self._rest(stop)
+                await rest(POLL_S, stop, self._wake)
 
     async def _carry(self, temporal: Client, events: Sequence[RecordedEvent]) -> None:
         """Each workflow's events in order; many workflows' at a time."""
@@ -127,12 +126,3 @@ class Bridge:
                     group.create_task(carry(id))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None  # one says it all: they speak to the same server
-
-    async def _rest(self, stop: asyncio.Event) -> None:
-        stopping = asyncio.ensure_future(stop.wait())
-        waking = asyncio.ensure_future(self._wake.wait())
-        try:
-            await asyncio.wait({stopping, waking}, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
-            waking.cancel()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +19,7 @@ from datapunk.errors import ConnectionLost, TemporalAway
 from datapunk.followers import Followers
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.store.followers import enter_follower
 from datapunk.telemetry.logs import get_logger
@@ -65,8 +65,7 @@ class WorkflowHost:
                 return
             except (RPCError, TemporalAway, ConnectionLost) as error:
                 log.warning("workflows_wait", module=self._module.name, retry_in_s=pause, detail=str(error))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
+            await rest(pause, stop)
             pause = min(pause * 2, RETRY_MOST_S)
 
     async def _work(self, stop: asyncio.Event) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
@@ -28,6 +27,7 @@ from datapunk.followers import Followers
 from datapunk.hook import Hook
 from datapunk.messages.pattern import Pattern
 from datapunk.messages.registry import Registry
+from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.store.events import RecordedEvent
@@ -105,8 +105,7 @@ class Dispatcher:
                 await self._work(stop)
             except (psycopg.Error, BrokerError, RedisError, OSError) as error:
                 log.warning("dispatcher_waits", retry_in_s=RETRY_S, detail=f"{type(error).__name__}: {error}")
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), RETRY_S)
+                await rest(RETRY_S, stop)
 
     async def _work(self, stop: asyncio.Event) -> None:
         self._feeds, self._loaded_at = [], float("-inf")
@@ -120,8 +119,7 @@ class Dispatcher:
                     self._wake.clear()
                     pause_s = await self._round(conn, channel, under_way)
                     if pause_s:
-                        with suppress(TimeoutError):
-                            await asyncio.wait_for(self._wake.wait(), pause_s)
+                        await rest(pause_s, self._wake)
         finally:
             await link.close()
             await redis.aclose()
