@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from datapunk.errors import PositionUnknown, ReplyTimeout, UnknownMessageType
 from datapunk.messages.message import Answer, Query
@@ -18,7 +18,7 @@ from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.projection import Asked, Projection, QueryHandler
 from datapunk.settings import Settings
-from datapunk.store.connection import patient
+from datapunk.store.connection import pool
 from datapunk.store.read import last_position
 from datapunk.store.statements import statement
 
@@ -39,9 +39,7 @@ class Answerer:
         self._handlers = {handler.query: handler for handler in module.queries}
         self._registry = registry
         self._settings = settings
-        self._pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
-            patient(settings.database_url), min_size=1, max_size=POOL, open=False, kwargs={"autocommit": True}
-        )
+        self._pool = pool(settings.database_url, least=1, most=POOL)
 
     async def __aenter__(self) -> Answerer:
         await self._pool.open()

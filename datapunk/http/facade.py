@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import psycopg
 from fastapi import Depends, Request
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from datapunk.client import Client
 from datapunk.ending import end
@@ -21,7 +21,7 @@ from datapunk.messages.catalogue import Catalogue
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.settings import Settings
-from datapunk.store.connection import patient
+from datapunk.store.connection import pool
 from datapunk.telemetry import logs
 
 SERVICE = "http"
@@ -46,14 +46,7 @@ class Facade:
         self.prepared = prepared or _already()
         self.registry = Registry.of(modules)
         self.catalogue = Catalogue(self.registry, modules)
-        self.pool: AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]] = AsyncConnectionPool(
-            patient(settings.database_url),
-            min_size=0,
-            max_size=MOST_CONNECTIONS,
-            timeout=WAIT_FOR_CONNECTION_S,
-            open=False,
-            kwargs={"autocommit": True},
-        )
+        self.pool = pool(settings.database_url, least=0, most=MOST_CONNECTIONS, wait_s=WAIT_FOR_CONNECTION_S)
         self.tail = EventTail(self.pool, self.registry)
         self.health = Health(SERVICE, {"postgres": DatabaseCheck(settings), "broker": BrokerCheck(settings)})
         self.open_streams = 0

@@ -12,13 +12,13 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from datapunk.ending import end
 from datapunk.messages.registry import Registry
+from datapunk.store.connection import Pool
 from datapunk.store.events import RecordedEvent
 from datapunk.store.read import read_all, safe_position
 from datapunk.telemetry import logs
@@ -33,7 +33,6 @@ CATCHING_UP = 2  # reads at a time by those who catch up: the pool is for others
 IDLE_S = 15.0  # after so long without an event a listener hears the position instead
 
 Matches = Callable[[RecordedEvent], bool]
-Pool = AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]
 
 log = logs.get_logger(__name__)
 

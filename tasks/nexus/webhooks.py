@@ -14,7 +14,7 @@ from random import uniform
 from typing import Any
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 from purgatory import AsyncCircuitBreakerFactory, AsyncRedisUnitOfWork
 from purgatory.domain.model import OpenedState
 from redis.asyncio import Redis
@@ -26,6 +26,7 @@ from datapunk.messages.registry import Registry
 from datapunk.messages.shown import cloud_event
 from datapunk.module import Module
 from datapunk.settings import Settings
+from datapunk.store.connection import pool
 from datapunk.store.read import events_at
 from datapunk.store.vault import Vault
 from datapunk.tasks.performing import Failed, Patience, Postponed, Tasks, performs
@@ -70,9 +71,7 @@ class Webhooks(Tasks):
     async def open(self) -> None:
         """Open what connections are taken from."""
         self._sender = Sender(self._own, self.settings.task_threads)
-        self._pool: AsyncConnectionPool[psycopg.AsyncConnection[Any]] = AsyncConnectionPool(
-            self.settings.database_url, min_size=0, max_size=CONNECTIONS, open=False, kwargs={"autocommit": True}
-        )
+        self._pool = pool(self.settings.database_url, least=0, most=CONNECTIONS)
         await self._pool.open()
         redis_url = patient_url(self.settings.redis_url)
         self._redis = Redis.from_url(redis_url)
