@@ -135,12 +135,11 @@ class Dispatcher:
         types = await _event_types(conn)
         is_full = False
         groups: dict[int, list[tuple[Feed, int]]] = {}
-        for feed in self._feeds:
-            if feed.position < safe:
-                room = await self._room(feed, under_way)
-                is_full |= room <= 0
-                if room > 0:
-                    groups.setdefault(feed.position, []).append((feed, room))
+        behind = [feed for feed in self._feeds if feed.position < safe]
+        for feed, room in zip(behind, await self._rooms(behind, under_way), strict=True):
+            is_full |= room <= 0
+            if room > 0:
+                groups.setdefault(feed.position, []).append((feed, room))
         is_behind = False
         for position, group in groups.items():
             is_behind |= await self._move(conn, channel, under_way, position, group, safe, types)
@@ -207,11 +206,10 @@ class Dispatcher:
         )
         channel.publish("", message.queue_name, properties, self._encoder.encode(message.asdict()), mandatory=True)
 
-    async def _room(self, feed: Feed, under_way: UnderWay) -> int:
-        """How many more deliveries of a subscription may be under way."""
-        checkpoint = feed.remembered
-        all_of_them, active = await under_way.count(checkpoint.tenant, checkpoint.receiver)
-        return min(self._own.window - all_of_them, self._own.burst - active)
+    async def _rooms(self, feeds: Sequence[Feed], under_way: UnderWay) -> list[int]:
+        """How many more deliveries of each subscription may be under way."""
+        counts = await under_way.counts([(feed.remembered.tenant, feed.remembered.receiver) for feed in feeds])
+        return [min(self._own.window - all_of_them, self._own.burst - active) for all_of_them, active in counts]
 
     async def _remember(self, conn: AsyncConnection[Any]) -> None:
         """Move the checkpoints in the database to where the subscriptions are."""

@@ -1,14 +1,13 @@
 """Which deliveries of a subscription are under way or wait for a retry: how many there may be is bounded.
 
 Kept in Redis, by position, so that what is handed over twice counts once; scored by the time, which is negative for
-what waits for a retry. Should Redis lose it, more is under way for
-a while, and nothing worse.
+what waits for a retry. Should Redis lose it, more is under way for a while, and nothing worse.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -44,10 +43,19 @@ class UnderWay:
 
     async def count(self, tenant: str, subscription: str) -> tuple[int, int]:
         """How many there are, and how many of these don't wait for a retry."""
-        key = self._key(tenant, subscription)
+        return (await self.counts([(tenant, subscription)]))[0]
+
+    async def counts(self, subscriptions: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
+        """The same of many subscriptions (tenant, id), in one go."""
         long_ago = time.time() - FORGOTTEN_S
-        await self._redis.zremrangebyscore(key, -long_ago, long_ago)
-        return await self._redis.zcard(key), await self._redis.zcount(key, 0, "+inf")
+        async with self._redis.pipeline(transaction=False) as asked:
+            for tenant, subscription in subscriptions:
+                key = self._key(tenant, subscription)
+                asked.zremrangebyscore(key, -long_ago, long_ago)
+                asked.zcard(key)
+                asked.zcount(key, 0, "+inf")
+            answers = await asked.execute()
+        return list(zip(answers[1::3], answers[2::3], strict=True))
 
     async def add(self, tenant: str, subscription: str, positions: Collection[int]) -> None:
         """These are about to be handed over."""
