@@ -163,7 +163,7 @@ def recorded(event: RecordedEvent, registry: Registry) -> Recorded[Any]:
         cast("Event", registry.decode(event.type, event.data, AVRO_BINARY, event.schema)),  # only events are stored
         event.position,
         event.tenant,
-        event.stream.partition("/")[2],
+        event.actor,
         event.version,
         event.at,
     )

@@ -1,7 +1,7 @@
 """The dead letter: a message that couldn't be handled, and what people and time make of it.
 
 Its id is the message's header `dead-id`. The original itself is in the store (`datapunk.store.originals`): bodies may
-be large. What publishes it again is the keeper, once `DeadLetterRedriven` says so.
+be large. What publishes it again is the redriver, once `DeadLetterRedriven` says so.
 """
 
 from __future__ import annotations

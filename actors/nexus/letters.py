@@ -11,7 +11,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from actors.nexus.reasons import Policy
-from datapunk.broker.dead_letter import ATTEMPT, DEAD_SUFFIX, ID, ROUTING, dead_letter
+from datapunk.broker.dead_letter import ATTEMPT, DEAD_SUFFIX, ID, carried, dead_letter
 from datapunk.broker.deliveries import Delivery
 from datapunk.broker.properties import Properties, decode_properties, encode_properties
 from datapunk.errors import InvalidEnvelope, MovedByBroker
@@ -100,7 +100,7 @@ def read_letter(delivery: Delivery, properties: Properties | None) -> Letter | N
     """The letter that a delivery is; none if it has no id yet."""
     queue = delivery.consumer_tag
     if properties is None:
-        original = Original(_new_id(), queue, delivery.raw_properties, delivery.body)
+        original = Original(uuid7(), queue, delivery.raw_properties, delivery.body)
         return Letter(original, 0, Properties(), delivery.unreadable)
     headers = properties.headers or {}
     if delivery.routing_key.endswith(BY_BROKER):  # what it carries may be of another time
@@ -119,7 +119,7 @@ def read_letter(delivery: Delivery, properties: Properties | None) -> Letter | N
 
 def new_letter(queue: str, properties: Properties, body: bytes) -> Letter:
     """A letter under a new id."""
-    return Letter(Original(_new_id(), queue, encode_properties(properties), body), 0, properties)
+    return Letter(Original(uuid7(), queue, encode_properties(properties), body), 0, properties)
 
 
 def stamped(delivery: Delivery, properties: Properties, *, is_known: bool = True) -> Properties:
@@ -134,7 +134,7 @@ def stamped(delivery: Delivery, properties: Properties, *, is_known: bool = True
     if not is_known:
         headers.pop(ATTEMPT, None)
     if not delivery.routing_key.endswith(BY_BROKER) and isinstance(headers.get("dead-reason"), str):
-        return _with(properties, {**headers, ID: str(_new_id())})
+        return _with(properties, {**headers, ID: str(uuid7())})
     death = _death(headers)
     queue, reason = _clean(death.get("queue")), _clean(death.get("reason"))
     keys = death.get("routing-keys")
@@ -149,19 +149,7 @@ def stamped(delivery: Delivery, properties: Properties, *, is_known: bool = True
 
 
 def _with(properties: Properties, headers: Mapping[str, Any]) -> Properties:
-    return Properties(
-        content_type=properties.content_type,
-        content_encoding=properties.content_encoding,
-        headers={ROUTING.get(name, name): value for name, value in headers.items()},
-        delivery_mode=properties.delivery_mode,
-        priority=properties.priority,
-        correlation_id=properties.correlation_id,
-        reply_to=properties.reply_to,
-        message_id=properties.message_id,
-        timestamp=properties.timestamp,
-        type=properties.type,
-        app_id=properties.app_id,
-    )
+    return carried(properties, headers, properties.delivery_mode)
 
 
 def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -188,7 +176,3 @@ def _time(value: object) -> datetime:
     except (ValueError, TypeError):
         return datetime.now(UTC)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _new_id() -> UUID:
-    return uuid7()

@@ -8,7 +8,7 @@ that failed comes back by the dead letters. Of anything else it's enough that a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -125,13 +125,13 @@ class Redriver:
         self, conn: AsyncConnection[Any], link: Link, outlet: Channel, events: Sequence[RecordedEvent]
     ) -> None:
         """Remember the attempts, publish them, and tell what is known at once."""
-        originals = await originals_of(conn, [UUID(_actor(event)) for event in events])
-        tellings: list[Callable[[], None]] = []
+        originals = await originals_of(conn, [UUID(event.actor) for event in events])
+        tellings: list[tuple[RecordedEvent, FailDeadLetterAgain | ResolveDeadLetter]] = []
         ready: list[tuple[RecordedEvent, Again]] = []
         are_there: dict[str, bool] = {}
         for event in events:
             redriven = cast(DeadLetterRedriven, self._decoded(event))
-            original = originals.get(UUID(_actor(event)))
+            original = originals.get(UUID(event.actor))
             edit = await self._edit(conn, event, redriven.edit_version) if redriven.edit_version else None
             try:
                 if original is None:
@@ -143,7 +143,7 @@ class Redriver:
                     raise NotPublishable(f"there is no exchange {again.exchange}; does its module run here?")
                 outlet.publish(again.exchange, again.routing_key, again.properties, again.body, mandatory=True)
             except (NotPublishable, UnencodableMessage) as problem:
-                tellings.append(self._failed(outlet, event, redriven.attempt, NOT_PUBLISHABLE, str(problem)))
+                tellings.append((event, _failed(redriven.attempt, NOT_PUBLISHABLE, str(problem))))
             else:
                 ready.append((event, again))
         if ready:
@@ -153,24 +153,16 @@ class Redriver:
         returned = {(each.properties.headers or {}).get("dead-id") for each in outlet.returned}
         outlet.returned.clear()
         for event, again in ready:
-            if _actor(event) in returned:
+            if event.actor in returned:
                 problem = f"no queue took it from the exchange {again.exchange!r} with the key {again.routing_key!r}"
-                tellings.append(self._failed(outlet, event, again.redrive.attempt, Unroutable.code, problem))
+                tellings.append((event, _failed(again.redrive.attempt, Unroutable.code, problem)))
             elif not again.is_command:
                 resolved = ResolveDeadLetter(attempt=again.redrive.attempt, result=DeadLetterResult.Published)
-                tellings.append(lambda event=event, resolved=resolved: self._send(outlet, resolved, event))
-        for tell in tellings:
-            tell()
+                tellings.append((event, resolved))
+        for event, command in tellings:
+            traceparent = event.metadata.get("traceparent")
+            self._commanding.put(outlet, command, UUID(event.actor), event.tenant, traceparent)
         await outlet.confirmed(outlet.flush())
-
-    def _failed(
-        self, outlet: Channel, event: RecordedEvent, attempt: int, reason: str, message: str
-    ) -> Callable[[], None]:
-        command = FailDeadLetterAgain(attempt=attempt, reason=reason, message=message, failed_at=datetime.now(UTC))
-        return lambda: self._send(outlet, command, event)
-
-    def _send(self, outlet: Channel, command: FailDeadLetterAgain | ResolveDeadLetter, event: RecordedEvent) -> None:
-        self._commanding.put(outlet, command, UUID(_actor(event)), event.tenant, event.metadata.get("traceparent"))
 
     async def _edit(self, conn: AsyncConnection[Any], event: RecordedEvent, version: int) -> DeadLetterEdited:
         edits = await read_stream(conn, event.tenant, event.stream, from_version=version, limit=1)
@@ -203,17 +195,17 @@ class Redriver:
         return self._registry.decode(event.type, event.data, AVRO_BINARY, event.schema)
 
 
-def _actor(event: RecordedEvent) -> str:
-    return event.stream.partition("/")[2]
+def _failed(attempt: int, reason: str, message: str) -> FailDeadLetterAgain:
+    return FailDeadLetterAgain(attempt=attempt, reason=reason, message=message, failed_at=datetime.now(UTC))
 
 
 async def _bearable(conn: AsyncConnection[Any], events: Sequence[RecordedEvent]) -> list[list[RecordedEvent]]:
     """Runs of events whose originals are no more than can be held at a time."""
-    sizes = await original_sizes(conn, [UUID(_actor(event)) for event in events])
+    sizes = await original_sizes(conn, [UUID(event.actor) for event in events])
     runs: list[list[RecordedEvent]] = []
     held = MAX_BYTES + 1  # so that the first one begins a run
     for event in events:
-        size = sizes.get(UUID(_actor(event)), 0)
+        size = sizes.get(UUID(event.actor), 0)
         if held + size > MAX_BYTES:
             runs.append([])
             held = 0

@@ -104,7 +104,7 @@ def dead_letter(
     """
     original: Mapping[str, Any] = properties.headers or {}
     headers: dict[str, Any] = {
-        **{ROUTING.get(name, name): value for name, value in original.items()},
+        **original,
         ID: dead_id(original),
         "dead-reason": reason,
         "dead-message": encodable(message[:MAX_MESSAGE]),
@@ -118,11 +118,22 @@ def dead_letter(
         headers["dead-user-id"] = properties.user_id  # as a property the broker would compare it with ours
     if trace:
         headers["dead-traceback"] = encodable(trace[-MAX_TRACE:])
+    return carried(properties, headers, PERSISTENT)
+
+
+def carried(properties: Properties, headers: Mapping[str, Any], delivery_mode: int | None) -> Properties:
+    """What a message among the dead letters keeps of its properties: all but what would expire, route or refuse it.
+
+    Args:
+        properties: as it had them.
+        headers: in place of its own.
+        delivery_mode: in place of its own.
+    """
     return Properties(
         content_type=properties.content_type,
         content_encoding=properties.content_encoding,
-        headers=headers,
-        delivery_mode=PERSISTENT,
+        headers={ROUTING.get(name, name): value for name, value in headers.items()},
+        delivery_mode=delivery_mode,
         priority=properties.priority,
         correlation_id=properties.correlation_id,
         reply_to=properties.reply_to,

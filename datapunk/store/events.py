@@ -48,6 +48,11 @@ class RecordedEvent(EventData, frozen=True, gc=False):
     position: int
     at: datetime
 
+    @property
+    def actor(self) -> str:
+        """The id of the actor it happened to, as in `weather`."""
+        return self.stream.partition("/")[2]
+
 
 class PastEvent(msgspec.Struct, frozen=True, gc=False):
     """What it takes to apply an event once more; many are read whenever actors are loaded.
