@@ -89,6 +89,11 @@ class Module:
         return f"{self.name}.{actor.kind}/{id}"
 
 
+def with_installed(modules: Iterable[Module]) -> list[Module]:
+    """These modules, and all installed ones besides: what may be spoken to, wherever it runs."""
+    return list({**find_modules(), **{module.name: module for module in modules}}.values())
+
+
 def find_modules(names: Iterable[str] | None = None) -> dict[str, Module]:
     """All installed modules, or those named, by name.
 

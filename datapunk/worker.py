@@ -22,7 +22,7 @@ from datapunk.followers import Followers
 from datapunk.hook import Hook, nowhere
 from datapunk.membership import Membership
 from datapunk.messages.registry import Registry
-from datapunk.module import Module, find_modules
+from datapunk.module import Module, with_installed
 from datapunk.projection import Projection
 from datapunk.projector import Projector
 from datapunk.resting import rest
@@ -142,18 +142,17 @@ class Worker:
         from datapunk.temporal.upkeep import RUNTIME
 
         # They may send commands to modules that run elsewhere.
-        every = {**find_modules(), **{module.name: module for module in self._modules}}
-        registry = Registry.of(every.values())
+        registry = Registry.of(with_installed(self._modules))
         parts: list[tuple[str, Run]] = []
-        for module in (*self._modules, RUNTIME):
-            found = find_workflows(module)
-            if not found.workflows and not found.activities:
-                continue
-            async with await connect(self._settings.database_url) as conn:
-                await registry.learn(conn)
+        async with await connect(self._settings.database_url) as conn:
+            await registry.learn(conn)
+            for module in (*self._modules, RUNTIME):
+                found = find_workflows(module)
+                if not found.workflows and not found.activities:
+                    continue
                 await enter_bridges(conn, module, found)
-            parts.append((f"{module.name}.workflows", WorkflowHost(module, found, registry, self._settings).run))
-            parts.append((f"{module.name}.bridges", bridges(module, found, registry, self._settings).run))
+                parts.append((f"{module.name}.workflows", WorkflowHost(module, found, registry, self._settings).run))
+                parts.append((f"{module.name}.bridges", bridges(module, found, registry, self._settings).run))
         return parts
 
     def _projectors(self, module: Module, registry: Registry) -> dict[str, Callable[[], Projector]]:

@@ -80,6 +80,7 @@ def _extras(chosen: list[Extra] | None) -> list[str]:
 
 
 async def _run(names: list[str], settings: Settings, http: bool, is_supervised: bool, extras: list[Extra]) -> None:
+    from datapunk.cli.workers import stop_when_left
     from datapunk.garbage import collect_rarely
     from datapunk.telemetry import logs, metrics, traces
     from datapunk.worker import Worker
@@ -93,7 +94,7 @@ async def _run(names: list[str], settings: Settings, http: bool, is_supervised: 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop_or_leave, stop)
     if is_supervised:
-        loop.add_reader(sys.stdin.fileno(), _stop_when_left, stop)
+        loop.add_reader(sys.stdin.fileno(), stop_when_left, stop)
     modules = list(find_modules(names).values())
     worker = Worker(modules, settings, crash_at(), with_workflows=Extra.WORKFLOWS in extras)
     collect_rarely()
@@ -153,13 +154,6 @@ def _stop_or_leave(stop: asyncio.Event) -> None:
         os._exit(130)
     logs.get_logger(__name__).info("stopping")
     stop.set()
-
-
-def _stop_when_left(stop: asyncio.Event) -> None:
-    """The supervisor has ended without a word: a worker doesn't outlive it."""
-    if not os.read(sys.stdin.fileno(), 1):
-        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-        stop.set()
 
 
 async def _supervise(names: list[str], settings: Settings, workers: int, http: bool, extras: list[Extra] | None) -> int:

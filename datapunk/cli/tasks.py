@@ -8,17 +8,17 @@ It ends when its standard input does, so it doesn't outlive whoever started it.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Sequence
 
 import uvloop
 
+from datapunk.cli.workers import stop_when_left
 from datapunk.health import BrokerCheck, DatabaseCheck, Health
 from datapunk.http.server import serve_probes
 from datapunk.messages.registry import Registry
-from datapunk.module import Module, find_modules
+from datapunk.module import Module, find_modules, with_installed
 from datapunk.settings import Settings, load_settings
 from datapunk.tasks.performer import Performer
 from datapunk.tasks.performing import find_tasks
@@ -35,7 +35,7 @@ async def perform(modules: Sequence[Module], settings: Settings, stop: asyncio.E
     """
     if await prepare_patiently(modules, settings, stop) is None:
         return
-    known = list(({**find_modules(), **{module.name: module for module in modules}}).values())
+    known = with_installed(modules)
     registry = Registry.of(known)
     found = [tasks(settings, registry, known) for tasks in map(find_tasks, modules) if tasks is not None]
     if not found:
@@ -55,7 +55,7 @@ async def _run(names: Sequence[str]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    loop.add_reader(sys.stdin.fileno(), _stop_when_left, stop)
+    loop.add_reader(sys.stdin.fileno(), stop_when_left, stop)
     modules = list(find_modules(names).values())
     try:
         async with asyncio.TaskGroup() as group:
@@ -74,13 +74,6 @@ async def _serve(
     async with health.checking():
         health.started()
         await serve_probes(health, settings.http_host, port, stop)
-
-
-def _stop_when_left(stop: asyncio.Event) -> None:
-    """Whoever started this process has ended without a word: it isn't to be outlived."""
-    if not os.read(sys.stdin.fileno(), 1):
-        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-        stop.set()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,13 @@ HEALTHY_S = 60.0  # a worker that lived so long and died is started again after 
 log = logs.get_logger(__name__)
 
 
+def stop_when_left(stop: asyncio.Event) -> None:
+    """For the reader of a worker's standard input: `Workers` has ended without a word, and isn't to be outlived."""
+    if not os.read(sys.stdin.fileno(), 1):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
 class Workers:
     """Runs worker processes until told to stop.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from temporalio.worker import Replayer
 
 from datapunk.messages.registry import Registry
-from datapunk.module import Module, find_modules
+from datapunk.module import Module, with_installed
 from datapunk.temporal.discovery import find_workflows
 from datapunk.temporal.histories import read_histories, workflow_of
 from datapunk.temporal.payloads import data_converter
@@ -33,7 +33,7 @@ async def replays(module: Module, folder: Path) -> None:
     assert not of_none, f"{module.name} has no workflows for these histories: {', '.join(of_none)}"
     missing = sorted(set(workflows) - {workflow for *_, workflow in histories})
     assert not missing, f"no history of {', '.join(missing)} in {folder}; see: datapunk workflows record --help"
-    registry = Registry.of({**find_modules(), module.name: module}.values())
+    registry = Registry.of(with_installed([module]))
     replayer = Replayer(
         workflows=list(workflows.values()),
         workflow_runner=workflow_runner(registry),
