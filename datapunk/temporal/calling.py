@@ -78,16 +78,7 @@ class Caller:
                 raise
 
     async def _start(self, id: str, event: RecordedEvent, known: Recorded[Any]) -> None:
-        request = StartWorkflowExecutionRequest(
-            namespace=self._temporal.namespace,
-            workflow_id=id,
-            workflow_type=WorkflowType(name=self._workflow),
-            task_queue=TaskQueue(name=task_queue(self._module)),
-            input=await self._payloads(known),
-            identity=self._temporal.identity,
-            request_id=str(event.id),
-            workflow_id_reuse_policy=ONCE,
-        )
+        request = StartWorkflowExecutionRequest(input=await self._payloads(known), **self._new(id, event))
         await self._describe(request, event)
         await self._service.start_workflow_execution(request, timeout=TIMEOUT)
 
@@ -104,18 +95,22 @@ class Caller:
 
     async def _signal_with_start(self, id: str, signal: str, event: RecordedEvent, known: Recorded[Any]) -> None:
         request = SignalWithStartWorkflowExecutionRequest(
-            namespace=self._temporal.namespace,
-            workflow_id=id,
-            workflow_type=WorkflowType(name=self._workflow),
-            task_queue=TaskQueue(name=task_queue(self._module)),
-            signal_name=signal,
-            signal_input=await self._payloads(known),
-            identity=self._temporal.identity,
-            request_id=str(event.id),
-            workflow_id_reuse_policy=ONCE,
+            signal_name=signal, signal_input=await self._payloads(known), **self._new(id, event)
         )
         await self._describe(request, event)
         await self._service.signal_with_start_workflow_execution(request, timeout=TIMEOUT)
+
+    def _new(self, id: str, event: RecordedEvent) -> dict[str, Any]:
+        """What makes a workflow, the same for both requests that can."""
+        return {
+            "namespace": self._temporal.namespace,
+            "workflow_id": id,
+            "workflow_type": WorkflowType(name=self._workflow),
+            "task_queue": TaskQueue(name=task_queue(self._module)),
+            "identity": self._temporal.identity,
+            "request_id": str(event.id),
+            "workflow_id_reuse_policy": ONCE,
+        }
 
     async def _payloads(self, *values: Any) -> Payloads:
         return Payloads(payloads=await self._temporal.data_converter.encode(values))

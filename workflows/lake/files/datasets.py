@@ -11,14 +11,13 @@ import msgspec
 
 from datapunk.client import Client
 from datapunk.errors import QueryFailed, ReplyTimeout
-from datapunk.messages.outcome import Status
 from schemas.lake.commands import CreateDataset
 from schemas.lake.queries import Dataset, GetDataset
 from workflows.lake.files.errors import BadFile
 from workflows.lake.files.inference import Inference
 from workflows.lake.files.plan import NAMESPACE, OnRows, Options, Plan
 from workflows.lake.files.records import Target
-from workflows.lake.files.sending import LoadFailed
+from workflows.lake.files.sending import must_be_accepted
 
 STARTING_S = 30.0  # for a worker that has just started
 AGAIN_S = 0.2
@@ -89,6 +88,4 @@ async def create_dataset(client: Client, target: Target, tenant: str) -> None:
         indexes=list(target.indexes),
     )
     id = uuid5(NAMESPACE, msgspec.json.encode((tenant, target.dataset, command)).decode())
-    outcome = await client.send(command, target.dataset, tenant=tenant, message_id=id)
-    if outcome.status is not Status.Accepted:
-        raise LoadFailed(f"{outcome.code}: {outcome.message}")
+    must_be_accepted(await client.send(command, target.dataset, tenant=tenant, message_id=id))

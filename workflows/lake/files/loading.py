@@ -17,7 +17,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from datapunk.cli.messaging import Session, open_session, print_json
 from datapunk.client import Client
 from datapunk.messages.codec import AVRO_BINARY
-from datapunk.messages.outcome import Status
 from schemas.lake.commands import IngestFile
 from schemas.lake.queries import Dataset, GetDataset
 from schemas.lake.types import FileFormat, FileOptions
@@ -26,7 +25,7 @@ from workflows.lake.files.errors import BadFile, unreadable, unwritable
 from workflows.lake.files.plan import OnRows, Options, Plan
 from workflows.lake.files.records import Target
 from workflows.lake.files.rejects import Rejects, most_bad
-from workflows.lake.files.sending import LoadFailed, Sender, Sent
+from workflows.lake.files.sending import Sender, Sent, must_be_accepted
 from workflows.lake.files.sources import find, is_url, opened
 
 QUERYABLE_S = 600.0  # for the projections to catch up
@@ -201,8 +200,7 @@ class Load:
         session = open_session()
         async with Client(session.settings, session.registry) as client:
             outcome = await client.send(command, ingestion, tenant=self.tenant)
-        if outcome.status is not Status.Accepted:
-            raise LoadFailed(f"{outcome.code}: {outcome.message}")
+        must_be_accepted(outcome)
         look = f'datapunk query lake.GetIngestion --data \'{{"ingestion": "{ingestion}"}}\''
         report.tell(f"requested; how far it is: {look}", ingestion=ingestion, position=outcome.position)
 

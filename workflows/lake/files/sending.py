@@ -24,6 +24,16 @@ class LoadFailed(DatapunkError):
     code = "load_failed"
 
 
+def must_be_accepted(outcome: Outcome) -> None:
+    """Go on only if Lake did what it was asked to.
+
+    Raises:
+        LoadFailed: with what it says instead.
+    """
+    if outcome.status is not Status.Accepted:
+        raise LoadFailed(f"{outcome.code}: {outcome.message}")
+
+
 @dataclass
 class Sent:
     """How far a load is.
@@ -86,8 +96,7 @@ class Sender:
                 outcome = await self._outcome(portion)
         else:
             outcome = await self._outcome(portion)
-        if outcome.status is not Status.Accepted:
-            raise LoadFailed(f"{outcome.code}: {outcome.message}")
+        must_be_accepted(outcome)
         self.sent.rows += portion.count
         self.sent.position = max(self.sent.position, outcome.position)
         self._on_rows(portion.count)
