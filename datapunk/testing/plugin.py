@@ -173,12 +173,12 @@ def time_skipping_program() -> str | None:
     return shutil.which("temporal-test-server")
 
 
-@pytest.fixture(scope="session")
-def time_skipping_address(time_skipping_program: str | None) -> Iterator[str]:
-    """A test server of this process's own, host:port: all its workflows share one time."""
+@pytest_asyncio.fixture
+async def time_skipping_address(time_skipping_program: str | None) -> AsyncIterator[str]:
+    """A server of the test's own, host:port: time stands still while any of a server's workflows has work to do."""
     from datapunk.testing.timers import time_skipping_server  # not all tests need Temporal's SDK
 
-    with time_skipping_server(time_skipping_program) as address:
+    async with time_skipping_server(time_skipping_program) as address:
         yield address
 
 

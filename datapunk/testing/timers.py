@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
@@ -33,22 +33,20 @@ STARTS_WITHIN = timedelta(seconds=60)
 _LOOK_S = 0.02  # between two looks
 
 
-@contextmanager
-def time_skipping_server(program: str | None) -> Generator[str]:
+@asynccontextmanager
+async def time_skipping_server(program: str | None) -> AsyncGenerator[str]:
     """Temporal's test server, stopped afterwards; its address.
 
     Args:
         program: the server; None: Temporal's SDK downloads it.
     """
-    environment = asyncio.run(
-        WorkflowEnvironment.start_time_skipping(
-            test_server_existing_path=program, test_server_startup_timeout=STARTS_WITHIN
-        )
+    environment = await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=program, test_server_startup_timeout=STARTS_WITHIN
     )
     try:
         yield environment.client.service_client.config.target_host
     finally:
-        asyncio.run(environment.shutdown())
+        await environment.shutdown()
 
 
 @dataclass(kw_only=True)

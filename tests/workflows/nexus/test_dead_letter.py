@@ -15,7 +15,7 @@ from datapunk.module import Module
 from datapunk.settings import RetrySetting, Settings
 from datapunk.testing import Platform, PlatformWithTimers
 from datapunk.testing.platform import running_platform
-from datapunk.testing.timers import running_platform_with_timers
+from datapunk.testing.timers import carried, running_platform_with_timers
 from schemas.nexus.commands import DiscardDeadLetter
 from schemas.nexus.queries import DeadLetterPage, FindDeadLetters
 from schemas.nexus.types import DeadLetterState, DeadLetterSummary
@@ -68,13 +68,20 @@ def workflow_of(platform: PlatformWithTimers, id: UUID) -> WorkflowHandle[Any, A
 async def fail(platform: PlatformWithTimers) -> DeadLetterSummary:
     """A command whose handler fails, each time."""
     await platform.client.send(Misbehave(how="decide"), "a")
-    return await letter(platform)
+    return await carried_letter(platform)
 
 
 async def deposit(platform: PlatformWithTimers, body: bytes) -> DeadLetterSummary:
     async with raw_client(platform.settings) as raw:
         await raw.deposit("a", 1, body=body)
-    return await letter(platform)
+    return await carried_letter(platform)
+
+
+async def carried_letter(platform: PlatformWithTimers) -> DeadLetterSummary:
+    """The only one there is, once its workflow is there, too."""
+    found = await letter(platform)
+    await carried(platform.settings, platform.bridges)
+    return found
 
 
 async def test_it_is_tried_again_with_growing_pauses_and_then_waits_for_a_person(
@@ -84,9 +91,10 @@ async def test_it_is_tried_again_with_growing_pauses_and_then_waits_for_a_person
     await fail(platform)
     await stands(platform, DeadLetterState.Retrying, 0)
     for attempt, pause in enumerate((HOUR, 2 * HOUR, 4 * HOUR)):
-        await platform.skip(pause - MOMENT)
+        # A pause begins within the moment that was skipped past the last one.
+        await platform.skip(pause - 3 * MOMENT)
         await stands(platform, DeadLetterState.Retrying, attempt)
-        await platform.skip(2 * MOMENT)
+        await platform.skip(4 * MOMENT)
         await stands(platform, DeadLetterState.Parked if attempt == 2 else DeadLetterState.Retrying, attempt + 1)
     await platform.skip(100 * HOUR)
     await stands(platform, DeadLetterState.Parked, 3)
