@@ -178,7 +178,7 @@ class Announcer:
             metrics.DEAD_LETTERS.labels(module=self._module.name, reason=reason).inc()
             log.warning("dead_letter", module=self._module.name, reason=reason, detail=message)
             properties = dead_letter(
-                returned.properties, reason=reason, message=message, routing_key=returned.routing_key
+                returned.properties, returned.body, reason=reason, message=message, routing_key=returned.routing_key
             )
             channel.publish(DEAD, dead_key(self._module.name, reason), properties, returned.body)
         channel.flush()

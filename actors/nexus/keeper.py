@@ -145,12 +145,15 @@ class Keeper:
         settle(deliveries)
 
     async def _keep_originals(self, conn: AsyncConnection[Any], letters: Sequence[Letter]) -> set[Letter]:
-        """Keep them; returns those that have another letter's id, or that of an attempt nobody made."""
+        """Keep them; returns those that have another letter's id, or that of an attempt nobody made.
+
+        One whose id derives from it has no other's: if it's kept already, it was put aside twice.
+        """
         first = [letter for letter in letters if not letter.attempt]
         again = [letter for letter in letters if letter.attempt]
         others = await keep(conn, [letter.original for letter in first]) if first else []
         known = await known_redrives(conn, [(each.original.id, each.attempt) for each in again]) if again else set()
-        return {letter for letter in first if letter.original in others} | {
+        return {letter for letter in first if letter.original in others and not letter.is_derived} | {
             letter for letter in again if (letter.original.id, letter.attempt) not in known
         }
 

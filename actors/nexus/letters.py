@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from actors.nexus.reasons import Policy
 from datapunk.broker.dead_letter import ATTEMPT, DEAD_SUFFIX, ID, carried, dead_letter
 from datapunk.broker.deliveries import Delivery
+from datapunk.broker.letter_id import DERIVED, derived_id
 from datapunk.broker.properties import Properties, decode_properties, encode_properties
 from datapunk.errors import InvalidEnvelope, MovedByBroker
 from datapunk.store.originals import Original
@@ -42,6 +43,11 @@ class Letter:
     attempt: int
     properties: Properties
     unreadable: str = ""
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether its id derives from the message, so that another one under it is the same one put aside again."""
+        return self.original.id.version == DERIVED
 
     @property
     def module(self) -> str:
@@ -97,7 +103,7 @@ def readable_properties(delivery: Delivery) -> Properties | None:
 
 
 def read_letter(delivery: Delivery, properties: Properties | None) -> Letter | None:
-    """The letter that a delivery is; none if it has no id yet."""
+    """The letter that a delivery is; none if it has no id yet, or one that derives from another message."""
     queue = delivery.consumer_tag
     if properties is None:
         original = Original(uuid7(), queue, delivery.raw_properties, delivery.body)
@@ -111,6 +117,8 @@ def read_letter(delivery: Delivery, properties: Properties | None) -> Letter | N
         return None
     attempt = headers.get(ATTEMPT, 0)
     if not isinstance(attempt, int):
+        return None
+    if attempt <= 0 and id.version == DERIVED and id != derived_id(properties, headers, delivery.body):
         return None
     # In one order, since the broker puts them into another one where it adds its own.
     own = _with(properties, {name: value for name, value in sorted(headers.items()) if name not in OF_DELIVERY})
@@ -140,6 +148,7 @@ def stamped(delivery: Delivery, properties: Properties, *, is_known: bool = True
     keys = death.get("routing-keys")
     return dead_letter(
         _with(properties, headers),
+        delivery.body,
         reason=reason if reason in REASONS_OF_BROKER else MovedByBroker.code,
         message=f"the broker moved it from {queue or 'a queue'}: {(reason or 'nobody knows why').replace('_', ' ')}",
         exchange=_clean(death.get("exchange")),

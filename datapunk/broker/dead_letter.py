@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from datapunk.broker.channel import Channel
 from datapunk.broker.deliveries import Delivery
+from datapunk.broker.letter_id import derived_id
 from datapunk.broker.properties import PERSISTENT, Properties
 from datapunk.errors import MovedByBroker, UnencodableMessage
 from datapunk.telemetry import metrics
@@ -57,6 +58,7 @@ def bury(
     """
     properties = dead_letter(
         delivery.properties,
+        delivery.body,
         reason=reason,
         message=message,
         trace=trace,
@@ -83,6 +85,7 @@ def bury(
 
 def dead_letter(
     properties: Properties,
+    body: bytes,
     *,
     reason: str,
     message: str,
@@ -95,6 +98,7 @@ def dead_letter(
 
     Args:
         properties: of the original.
+        body: of the original.
         reason: an error code.
         message: for a person.
         trace: a traceback, if there's one; its end is kept.
@@ -105,7 +109,6 @@ def dead_letter(
     original: Mapping[str, Any] = properties.headers or {}
     headers: dict[str, Any] = {
         **original,
-        ID: dead_id(original),
         "dead-reason": reason,
         "dead-message": encodable(message[:MAX_MESSAGE]),
         "dead-at": datetime.now(UTC).isoformat(),
@@ -118,6 +121,7 @@ def dead_letter(
         headers["dead-user-id"] = properties.user_id  # as a property the broker would compare it with ours
     if trace:
         headers["dead-traceback"] = encodable(trace[-MAX_TRACE:])
+    headers[ID] = _known_id(original) or str(derived_id(properties, headers, body) or uuid7())
     return carried(properties, headers, PERSISTENT)
 
 
@@ -144,13 +148,13 @@ def carried(properties: Properties, headers: Mapping[str, Any], delivery_mode: i
     )
 
 
-def dead_id(headers: Mapping[str, Any]) -> str:
-    """A dead letter's own id: the one it had before, if it's one that was tried again and failed again.
+def _known_id(headers: Mapping[str, Any]) -> str | None:
+    """The id that it had before, if it's one that was tried again and failed again.
 
     A copy that somebody else put back into a queue, headers and all, is a letter of its own.
     """
     known = headers.get(ID)
-    return known if isinstance(known, str) and ATTEMPT in headers else str(uuid7())
+    return known if isinstance(known, str) and ATTEMPT in headers else None
 
 
 def encodable(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +49,7 @@ class Burying(Middleware):
         text = f"{message.options.get('retries', 0)} attempts, the last: {said}"
         trace = "" if isinstance(exception, Failed) else "".join(traceback.format_exception(exception))
         (task,) = message.args
+        body = _anew(message).encode()
         properties = dead_letter(
             Properties(
                 content_type=CONTENT_TYPE,
@@ -59,6 +59,7 @@ class Burying(Middleware):
                 type=message.actor_name,
                 app_id="datapunk",
             ),
+            body,
             reason=reason,
             message=text,
             trace=trace,
@@ -66,7 +67,7 @@ class Burying(Middleware):
             queue=message.queue_name,
         )
         try:
-            broker.publish_dead(module, reason, properties, _anew(message).encode())
+            broker.publish_dead(module, reason, properties, body)
         except Exception as error:
             log.exception("dead_letter_left_to_broker", module=module, reason=reason, detail=str(error))
             return
@@ -77,8 +78,9 @@ class Burying(Middleware):
 
 
 def _anew(message: MessageProxy) -> Any:
+    """As it was before its first attempt: the same bytes, should somebody perform and bury it a second time."""
     options = {name: value for name, value in message.options.items() if name not in RETRIES}
-    copy = message.copy(message_timestamp=int(time.time() * 1000))
+    copy = message.copy()
     copy.options.clear()
     copy.options.update(options)
     return copy

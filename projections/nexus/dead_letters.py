@@ -26,6 +26,7 @@ class DeadLetters(Projection):
 
     module = "nexus"
     name = "dead_letters"
+    version = 2
 
     @projects(DeadLetterParked)
     async def parked(self, rows: Rows, events: Sequence[Recorded[DeadLetterParked]]) -> None:
@@ -35,8 +36,8 @@ class DeadLetters(Projection):
                 """
                 insert into dead_letters
                     (owner, id, module, type, reason, kind, message, state, is_crowded, actor, tenant, message_id,
-                    size, letter, parked_at, updated_at)
-                values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                    size, letter, died_at, parked_at, updated_at)
+                values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
                 """,
                 [
                     (
@@ -54,6 +55,7 @@ class DeadLetters(Projection):
                         letter.message_id,
                         letter.size,
                         msgspec.json.encode(letter).decode(),
+                        letter.died_at,
                         recorded.at,
                         recorded.at,
                     )

@@ -15,12 +15,13 @@ create table dead_letters (
     message_id text,
     size bigint not null,
     letter jsonb not null,
+    died_at timestamptz not null,
     parked_at timestamptz not null,
     updated_at timestamptz not null,
     primary key (owner, id)
 );
-create index dead_letters_cause on dead_letters (owner, module, type, reason, id);
-create index dead_letters_state on dead_letters (owner, state, id);
+create index dead_letters_cause on dead_letters (owner, module, type, reason, died_at, id);
+create index dead_letters_state on dead_letters (owner, state, died_at, id);
 create table steps (
     owner text not null,
     id uuid not null,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -37,27 +38,29 @@ MAX_COUNTS = 1000
 MAX_BODY = 1024 * 1024  # bytes of a body that an answer has
 SUMMARY = (
     "id, module, type, reason, kind, message, state, is_crowded, is_edited, attempts, actor, tenant, message_id, size, "
-    "parked_at, updated_at"
+    "died_at, parked_at, updated_at"
 )
 COLUMNS = sql.SQL(SUMMARY)
 
 
 @answers(FindDeadLetters, DeadLetters)
 async def find_dead_letters(query: FindDeadLetters, asked: Asked) -> DeadLetterPage:
-    """A page, the latest first: a dead-id begins with its time."""
+    """A page, the latest first."""
     if not 1 <= query.limit <= MAX_PAGE:
         raise Rejected("limit_invalid", f"limit must be 1 to {MAX_PAGE}, not {query.limit}")
     condition, values = conditions(query, asked.tenant)
     if query.after is not None:
-        condition += sql.SQL(" and id < %(after)s")
-        values["after"] = _uuid(query.after)
+        condition += sql.SQL(" and (died_at, id) < (%(after_died_at)s, %(after_id)s)")
+        values["after_died_at"], values["after_id"] = _place(query.after)
     cursor = await asked.rows.execute(
-        sql.SQL("select {} from {} where {} order by id desc limit %(limit)s").format(COLUMNS, TABLE, condition),
+        sql.SQL("select {} from {} where {} order by died_at desc, id desc limit %(limit)s").format(
+            COLUMNS, TABLE, condition
+        ),
         {**values, "limit": query.limit + 1},
     )
     found = [_summary(row) for row in await cursor.fetchall()]
     page = found[: query.limit]
-    return DeadLetterPage(letters=page, next=str(page[-1].id) if len(found) > query.limit else None)
+    return DeadLetterPage(letters=page, next=_cursor(page[-1]) if len(found) > query.limit else None)
 
 
 @answers(CountDeadLetters, DeadLetters)
@@ -165,8 +168,14 @@ def _plain(value: Any) -> Any:
     return base64.b64encode(value).decode() if isinstance(value, bytes | bytearray) else str(value)
 
 
-def _uuid(text: str) -> UUID:
+def _cursor(last: DeadLetterSummary) -> str:
+    assert last.died_at is not None  # a column that is never null
+    return f"{last.died_at.isoformat()}/{last.id}"
+
+
+def _place(cursor: str) -> tuple[datetime, UUID]:
+    died_at, _, id = cursor.partition("/")
     try:
-        return UUID(text)
+        return datetime.fromisoformat(died_at), UUID(id)
     except ValueError:
         raise Rejected("cursor_invalid", "`after` must be the `next` of an earlier page") from None

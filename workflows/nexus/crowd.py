@@ -108,7 +108,7 @@ class Crowds:
         """Publish all of a crowd again that have attempts left, the oldest first; returns how many that were."""
         redriven = 0
         command = RedriveDeadLetter(is_automatic=True)
-        ids = sorted(await self._ids(cause))
+        ids = await self._ids(cause)
         for start in range(0, len(ids), RATE):
             batch = [Sending(command, str(id), command_id(str(id))) for id in ids[start : start + RATE]]
             begun = monotonic()
@@ -119,6 +119,7 @@ class Crowds:
         return redriven
 
     async def _ids(self, cause: Cause) -> list[UUID]:
+        """The oldest first."""
         ids: list[UUID] = []
         after = None
         while True:
@@ -138,4 +139,4 @@ class Crowds:
             activity.heartbeat()
             after = page.next
             if after is None:
-                return ids
+                return ids[::-1]

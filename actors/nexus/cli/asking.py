@@ -64,7 +64,7 @@ async def find(session: Session, chosen: Filter, tenant: str | None, limit: int)
             page = await client.ask(FindDeadLetters(**chosen.as_query(), state=state, limit=limit), tenant=tenant)
             assert isinstance(page, DeadLetterPage)
             found += page.letters
-    return sorted(found, key=lambda each: each.id, reverse=True)[:limit]
+    return sorted(found, key=place, reverse=True)[:limit]
 
 
 async def count(session: Session, chosen: Filter, tenant: str | None) -> DeadLetterCounts:
@@ -89,7 +89,7 @@ async def get(session: Session, id: UUID, tenant: str | None) -> DeadLetterFound
 
 async def open_letters(session: Session, chosen: Filter, tenant: str | None) -> list[UUID]:
     """All that aren't done with nor under way, the oldest first: commands to one actor keep their order."""
-    ids: list[UUID] = []
+    found: list[DeadLetterSummary] = []
     async with Client(session.settings, session.registry) as client:
         for state in [chosen.state] if chosen.state else IDLE:
             after = None
@@ -97,11 +97,16 @@ async def open_letters(session: Session, chosen: Filter, tenant: str | None) -> 
                 query = FindDeadLetters(**chosen.as_query(), state=state, limit=PAGE, after=after)
                 page = await client.ask(query, tenant=tenant)
                 assert isinstance(page, DeadLetterPage)
-                ids += [each.id for each in page.letters]
+                found += page.letters
                 after = page.next
                 if after is None:
                     break
-    return sorted(ids)
+    return [each.id for each in sorted(found, key=place)]
+
+
+def place(letter: DeadLetterSummary) -> tuple[datetime, UUID]:
+    """By which lists are in order."""
+    return letter.died_at or letter.parked_at, letter.id
 
 
 async def send(session: Session, id: UUID, commands: Sequence[Command], tenant: str | None) -> list[Outcome]:

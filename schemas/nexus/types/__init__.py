@@ -166,7 +166,8 @@ class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
         tenant: Whose data it's about.
         message_id: Its message id.
         size: Bytes of its body.
-        parked_at: When it was put aside first.
+        died_at: When it was put aside, by the clock of who did; lists are in this order.
+        parked_at: When it was recorded.
         updated_at: When its latest event was.
     """
 
@@ -184,6 +185,7 @@ class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     message_id: str | None = None
     size: int
+    died_at: datetime | None = None
     parked_at: datetime
     updated_at: datetime
 

@@ -147,6 +147,57 @@ async def test_a_letter_that_comes_twice_is_recorded_once(letters: Letters) -> N
     assert len(await letters.find()) == 2
 
 
+async def test_a_command_that_is_sent_twice_is_one_letter(letters: Letters) -> None:
+    id = await letters.raw.deposit("a", 1, body=b"same")
+    await letters.raw.deposit("a", 1, body=b"same", message_id=id)
+    await letters.raw.deposit("a", 1, body=b"last")
+    assert await bodies(letters, 2) == [b"last", b"same"]
+
+
+async def test_messages_of_the_same_bytes_and_no_id_are_letters_of_their_own(letters: Letters) -> None:
+    for _ in range(2):
+        await letters.raw.deposit("a", 1, body=b"same", message_id="")
+    assert await bodies(letters, 2) == [b"same", b"same"]
+
+
+async def test_one_that_claims_the_id_of_a_message_is_kept_beside_it(letters: Letters) -> None:
+    id = await letters.raw.deposit("a", 1, body=b"honest")
+    (honest,) = await letters.parked()
+    headers = {"dead-id": str(honest.id), "dead-reason": "poison", "actor-id": "a"}
+    await letters.raw.publish(DEAD, "accounts.poison", b"another", headers=headers, message_id=id)
+    assert await bodies(letters, 2) == [b"another", b"honest"]
+
+
+async def test_letters_are_listed_in_the_order_in_which_they_were_put_aside(letters: Letters) -> None:
+    for n in range(20):
+        await letters.raw.deposit("a", 1, body=b"%d" % n)
+    await letters.parked(20)
+    listed = await letters.find(limit=7)
+    assert [(await letters.get(each.id)).body for each in listed] == [b"%d" % n for n in reversed(range(20))]
+
+
+async def test_a_message_whose_worker_dies_before_it_acknowledges_it_is_one_letter(settings: Settings) -> None:
+    await apply(settings, accounts)
+    async with worker_process(settings, crash_at="before_ack") as process, raw_client(settings) as raw:
+        for n in range(5):
+            await raw.deposit("a", 1, body=b"bad %d" % n)
+        assert await asyncio.wait_for(process.wait(), 60) == -9
+        before = await raw.channel.declare_queue("accounts.dead", passive=True)
+        assert before.declaration_result.message_count > 0
+    async with keeping(settings) as letters:
+        await letters.raw.deposit("a", 1, body=b"last")  # by its shard's order, all others are put aside again before
+        assert await bodies(letters, 6) == [b"bad %d" % n for n in range(5)] + [b"last"]
+    async with await connect(settings.database_url) as conn:
+        cursor = await conn.execute("select count(*) from originals")
+        assert await cursor.fetchone() == (6,)
+
+
+async def bodies(letters: Letters, count: int) -> list[bytes]:
+    """Of all letters, once so many are there."""
+    await letters.parked(count)
+    return sorted([(await letters.get(each.id)).body for each in await letters.find()])
+
+
 async def test_a_flood_of_one_cause_is_a_crowd(settings: Settings) -> None:
     async with keeping(settings.model_copy(update={"dead_letter_crowd": 3})) as letters:
         for n in range(5):

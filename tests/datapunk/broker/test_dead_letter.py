@@ -13,9 +13,10 @@ from datapunk.broker.channel import Channel
 from datapunk.broker.dead_letter import ATTEMPT, ID, bury, dead_key, dead_letter
 from datapunk.broker.deliveries import Delivery
 from datapunk.broker.frames import publish_frames
+from datapunk.broker.letter_id import derived_id
 from datapunk.broker.link import FRAME_MAX, MOST_PROPERTIES, Link
 from datapunk.broker.properties import Properties, decode_properties, encode_properties
-from datapunk.errors import InvalidEnvelope
+from datapunk.errors import InvalidEnvelope, UnencodableMessage
 
 ANY_TEXT = st.text(
     st.characters(exclude_categories=()), max_size=300
@@ -26,13 +27,14 @@ ANY_TEXT = st.text(
 @example("half \ud800", "a pair \udc00")
 def test_any_message_and_traceback_can_be_sent(message: str, trace: str) -> None:
     """Halves of surrogate pairs, too: exceptions may hold them."""
-    encode_properties(dead_letter(Properties(), reason="poison", message=message, trace=trace))
+    encode_properties(dead_letter(Properties(), b"", reason="poison", message=message, trace=trace))
 
 
 def test_the_largest_headers_that_are_read_fit_into_a_frame_with_all_that_is_added() -> None:
     original = Properties(headers={"big": "x" * (MOST_PROPERTIES - 100)})
     buried = dead_letter(
         original,
+        b"",
         reason="handler_failed",
         message="\U0001f600" * 10_000,
         trace="\U0001f600" * 100_000,
@@ -44,19 +46,19 @@ def test_the_largest_headers_that_are_read_fit_into_a_frame_with_all_that_is_add
 
 
 def test_the_end_of_a_long_traceback_is_kept() -> None:
-    buried = dead_letter(Properties(), reason="poison", message="", trace="start" + "." * 10_000 + "the cause")
+    buried = dead_letter(Properties(), b"", reason="poison", message="", trace="start" + "." * 10_000 + "the cause")
     assert buried.headers is not None
     assert buried.headers["dead-traceback"].endswith("the cause")
 
 
 def test_the_user_is_kept_as_a_header_since_the_broker_would_refuse_the_property() -> None:
-    buried = dead_letter(Properties(user_id="ada", expiration="10"), reason="poison", message="")
+    buried = dead_letter(Properties(user_id="ada", expiration="10"), b"", reason="poison", message="")
     assert buried.headers is not None
     assert (buried.user_id, buried.expiration, buried.headers["dead-user-id"]) == (None, None, "ada")
 
 
 def test_further_routing_keys_are_kept_under_names_that_the_broker_does_not_follow() -> None:
-    buried = dead_letter(Properties(headers={"CC": ["a"], "BCC": ["b"]}), reason="poison", message="")
+    buried = dead_letter(Properties(headers={"CC": ["a"], "BCC": ["b"]}), b"", reason="poison", message="")
     assert buried.headers is not None
     assert (buried.headers["dead-cc"], buried.headers["dead-bcc"]) == (["a"], ["b"])
     assert not {"CC", "BCC"} & set(buried.headers)
@@ -119,17 +121,71 @@ def test_a_decimal_is_the_same_when_it_is_read_again() -> None:
         assert decode_properties(encode_properties(read)) == read
 
 
-def test_a_dead_letter_has_an_id_of_its_own() -> None:
-    first, second = (dead_letter(Properties(message_id="same"), reason="poison", message="") for _ in range(2))
-    ids = {str((properties.headers or {})[ID]) for properties in (first, second)}
-    assert len({UUID(id) for id in ids}) == 2
+def put_aside(
+    message: Properties, body: bytes = b"", *, exchange: str = "lake.commands", routing_key: str = "", queue: str = ""
+) -> Properties:
+    return dead_letter(
+        message, body, reason="poison", message="", exchange=exchange, routing_key=routing_key, queue=queue
+    )
+
+
+def id_of(letter: Properties) -> UUID:
+    return UUID(str((letter.headers or {})[ID]))
+
+
+MESSAGE_ID = "5c5c9a9e-6c0b-4e0a-8a3e-0a7f4a0b8f11"
+
+
+def test_a_message_that_is_put_aside_twice_is_one_dead_letter() -> None:
+    first, second = (put_aside(Properties(message_id=MESSAGE_ID, headers={"x-delivery-count": n})) for n in range(2))
+    assert id_of(first) == id_of(second)
+
+
+def test_messages_that_differ_in_anything_that_matters_are_dead_letters_of_their_own() -> None:
+    letters = [
+        put_aside(Properties(message_id=MESSAGE_ID)),
+        put_aside(Properties(message_id=MESSAGE_ID[::-1])),
+        put_aside(Properties(message_id=MESSAGE_ID), b"?"),
+        put_aside(Properties(message_id=MESSAGE_ID), exchange="lake.queries"),
+        put_aside(Properties(message_id=MESSAGE_ID), routing_key="lake.CreateDataset"),
+        put_aside(Properties(message_id=MESSAGE_ID), queue="lake.commands.3"),
+        put_aside(Properties(message_id=MESSAGE_ID, type="lake.CreateDataset")),
+        put_aside(Properties(message_id=MESSAGE_ID, content_type="application/avro")),
+        put_aside(Properties(message_id=MESSAGE_ID, headers={"actor-id": "a"})),
+        put_aside(Properties(message_id=MESSAGE_ID, headers={"tenant": "a"})),
+    ]
+    assert len({id_of(letter) for letter in letters}) == len(letters)
+
+
+def test_messages_without_an_id_are_dead_letters_of_their_own() -> None:
+    for message_id in (None, "", "no UUID"):
+        assert len({id_of(put_aside(Properties(message_id=message_id))) for _ in range(2)}) == 2
+
+
+def test_a_reply_that_is_put_aside_twice_is_one_dead_letter() -> None:
+    reply = Properties(type="datapunk.Outcome", headers={"causation-id": MESSAGE_ID})
+    assert id_of(put_aside(reply)) == id_of(put_aside(reply))
+    of_another = Properties(type="datapunk.Outcome", headers={"causation-id": MESSAGE_ID[::-1]})
+    assert id_of(put_aside(reply)) != id_of(put_aside(of_another))
+
+
+@given(st.lists(st.tuples(raw_names | st.just(b"actor-id"), raw_values), max_size=6).map(_table))
+def test_the_id_can_be_told_from_the_dead_letter(headers: bytes) -> None:
+    try:
+        original = decode_properties(b"\x20\x00" + struct.pack(">I", len(headers)) + headers)
+        original.message_id = MESSAGE_ID
+        letter = decode_properties(encode_properties(put_aside(original)))
+    except (InvalidEnvelope, UnencodableMessage):
+        return
+    if ATTEMPT not in (original.headers or {}):
+        assert derived_id(letter, letter.headers or {}, b"") == id_of(letter)
 
 
 def test_one_that_was_tried_again_keeps_its_id() -> None:
-    again = dead_letter(Properties(headers={ID: "before", ATTEMPT: 1}), reason="poison", message="")
+    again = dead_letter(Properties(headers={ID: "before", ATTEMPT: 1}), b"", reason="poison", message="")
     assert (again.headers or {})[ID] == "before"
 
 
 def test_a_copy_of_a_dead_letter_that_somebody_else_put_back_is_one_of_its_own() -> None:
-    copy = dead_letter(Properties(headers={ID: "before"}), reason="poison", message="")
+    copy = dead_letter(Properties(headers={ID: "before"}), b"", reason="poison", message="")
     assert (copy.headers or {})[ID] != "before"
