@@ -20,6 +20,7 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractRobustChannel, Abstrac
 from aio_pika.exceptions import DeliveryError
 from uuid_utils.compat import uuid7
 
+from datapunk.broker.dead_letter import DEAD, buried, dead_key
 from datapunk.errors import ConnectionLost, PublishRefused, QueryFailed, ReplyTimeout
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
 from datapunk.messages.message import Answer, Command, Message, Query
@@ -31,6 +32,7 @@ from datapunk.telemetry import traces
 
 CONNECT_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 30.0
+APP = "datapunk.client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,40 @@ class Client:
             self._waiting.pop(token or "", None)
         return self._outcome(message)
 
+    async def bury(
+        self, command: Command, actor_id: str, id: UUID, *, reason: str, why: str, tenant: str | None = None
+    ) -> None:
+        """Put a command among the dead letters instead of sending it: it waits for a person, who edits and redrives it.
+
+        Args:
+            command: what they may have done.
+            actor_id: by whom.
+            id: of the command and of the letter. Whoever isn't sure that it arrived buries it again: it's one letter.
+            reason: a code.
+            why: the same for people.
+            tenant: whose data; by default as set.
+
+        Raises:
+            ConnectionLost: if the broker is away.
+            PublishRefused: if it has no room for it.
+        """
+        module = command.message_type.partition(".")[0]
+        letter = aio_pika.Message(
+            self._registry.encode(command, AVRO_JSON),
+            content_type=AVRO_JSON,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            message_id=str(id),
+            type=command.message_type,
+            app_id=APP,
+            headers={  # nothing that differs the next time: not when, nor by which process
+                "actor-id": actor_id,
+                "tenant": tenant or self._settings.default_tenant,
+                "schema": self._registry.fingerprint(type(command)),
+                **buried(id, reason, why, f"{module}.commands", command.message_type),
+            },
+        )
+        await self._hand_over(letter, DEAD, dead_key(module, reason))
+
     async def send_many(
         self, sendings: Iterable[Sending], *, window: int = 16, tenant: str | None = None
     ) -> AsyncIterator[tuple[Sending, Outcome]]:
@@ -286,7 +322,6 @@ class Client:
         *,
         persistent: bool,
     ) -> None:
-        assert self._channel is not None, "use the client as an async context manager"
         traces.inject(headers)
         headers["tenant"] = tenant or self._settings.default_tenant
         headers["schema"] = self._registry.fingerprint(type(message))
@@ -301,22 +336,26 @@ class Client:
             reply_to=None if token is None else self._reply_to,
             timestamp=datetime.now(UTC),
             type=message.message_type,
-            app_id="datapunk.client",
+            app_id=APP,
             headers=headers,
         )
+        await self._hand_over(outgoing, exchange, message.message_type)
+
+    async def _hand_over(self, outgoing: aio_pika.Message, exchange: str, routing_key: str) -> None:
+        assert self._channel is not None, "use the client as an async context manager"
         try:
             target = await self._channel.get_exchange(exchange, ensure=False)
-            await target.publish(outgoing, message.message_type, mandatory=False, timeout=CONNECT_TIMEOUT_S)
+            await target.publish(outgoing, routing_key, mandatory=False, timeout=CONNECT_TIMEOUT_S)
         except DeliveryError as error:
-            raise PublishRefused(f"the broker refused {message.message_type}: {error}") from None
+            raise PublishRefused(f"the broker refused {outgoing.type}: {error}") from None
         except TimeoutError:
             raise ConnectionLost(
                 "the broker doesn't confirm; is it out of memory or disk? (`datapunk status`)"
             ) from None
         except BROKER_AWAY as error:
             raise ConnectionLost(
-                f"the broker is away, or has no exchange {exchange} (is `datapunk run {exchange.partition('.')[0]}` "
-                f"up?): {error}"
+                f"the broker is away, or has no exchange {exchange} (is "
+                f"`datapunk run {(outgoing.type or '').partition('.')[0]}` up?): {error}"
             ) from None
 
     async def _wait(

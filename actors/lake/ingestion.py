@@ -11,6 +11,7 @@ from schemas.lake.commands import (
     CompleteIngestion,
     FailIngestion,
     IngestFile,
+    IngestRows,
     PauseIngestion,
     RecordProgress,
     ResumeIngestion,
@@ -27,6 +28,8 @@ from schemas.lake.events import (
 from schemas.lake.types import FileOptions, IngestionState
 
 MAX_SOURCE = 4_000  # characters
+MAX_ROWS = 1_000  # that come with a request
+MAX_ROW_BYTES = 512 * 1024  # of them in all: a workflow is given them, and Temporal takes 2 MiB
 MAX_BAD = re.compile(r"\d{1,18}|\d{1,3}(\.\d+)?%")
 
 
@@ -44,6 +47,23 @@ class Ingestion(Actor):
         options = command.options or FileOptions()
         _check(command.dataset, command.source, options)
         return IngestionRequested(dataset=command.dataset, source=command.source, options=options)
+
+    @handles(IngestRows)
+    def request_rows(self, command: IngestRows) -> IngestionRequested:
+        """The same for rows that come with the request."""
+        if self.state is not None:
+            raise Rejected("ingestion_exists", f"ingestion {self.id} was requested already; choose another id")
+        options, source = command.options or FileOptions(), command.source or "rows"
+        _check(command.dataset, source, options)
+        size = sum(len(row.original.encode()) + len(row.raw or b"") for row in command.rows)
+        if not 1 <= len(command.rows) <= MAX_ROWS or size > MAX_ROW_BYTES:
+            raise Rejected(
+                "ingestion_invalid",
+                f"a request carries 1 to {MAX_ROWS:,} rows, of {MAX_ROW_BYTES:,} bytes in all; what is more, is a file",
+            )
+        return IngestionRequested(
+            dataset=command.dataset, source=source, options=options, header=command.header, rows=command.rows
+        )
 
     @handles(PauseIngestion)
     def pause(self, command: PauseIngestion) -> IngestionPaused | None:

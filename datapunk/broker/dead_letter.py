@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
@@ -123,6 +124,25 @@ def dead_letter(
         headers["dead-traceback"] = encodable(trace[-MAX_TRACE:])
     headers[ID] = _known_id(original) or str(derived_id(properties, headers, body) or uuid7())
     return carried(properties, headers, PERSISTENT)
+
+
+def buried(id: UUID, reason: str, message: str, exchange: str, routing_key: str) -> dict[str, str]:
+    """The headers by which a message that was never sent is a dead letter; always the same ones.
+
+    Args:
+        id: the letter's.
+        reason: an error code.
+        message: for a person.
+        exchange: where it goes when it's redriven.
+        routing_key: with which key.
+    """
+    return {
+        ID: str(id),
+        "dead-reason": reason,
+        "dead-message": encodable(message[:MAX_MESSAGE]),
+        "dead-exchange": exchange,
+        "dead-routing-key": routing_key,
+    }
 
 
 def carried(properties: Properties, headers: Mapping[str, Any], delivery_mode: int | None) -> Properties:

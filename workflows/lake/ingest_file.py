@@ -39,10 +39,11 @@ PATIENCE = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=t
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be loaded, and for whom."""
+    """What is to be loaded, for whom, and as which ingestion."""
 
     requested: IngestionRequested
     tenant: str
+    ingestion: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class IngestingFiles:
 
     @activity.defn
     async def look_through(self, request: Request) -> Prepared:
-        """Check every row, and see that the dataset is there."""
+        """Check every row, set those aside that don't fit, and see that the dataset is there."""
         return await self._ingesting.look_through(request)
 
     @activity.defn
@@ -136,7 +137,8 @@ class IngestFileWorkflow:
     @started_by(IngestionRequested)
     async def run(self, requested: Recorded[IngestionRequested]) -> Done:
         """The whole of it."""
-        request, id, next_part = Request(requested.event, requested.tenant), requested.actor, 0
+        id, next_part = requested.actor, 0
+        request = Request(requested.event, requested.tenant, id)
         rest = workflow.memo_value(REST, None, type_hint=Rest)
         if rest is not None:
             next_part, self._done = rest.next_part, rest.done

@@ -19,3 +19,8 @@ class LakeSettings(BaseSettings):
     urls: tuple[str, ...] = Field(
         (), description='what URLs begin with that files are ingested from, as JSON: `["https://data.example.com/"]`'
     )
+    rejects: Path | None = Field(
+        None,
+        description="folder for the reject files of ingestions in the background; none: their bad rows are among the "
+        "dead letters alone",
+    )

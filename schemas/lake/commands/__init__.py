@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from datapunk.messages.message import Command
-from schemas.lake.types import FileOptions
+from schemas.lake.types import BadRow, FileOptions
 
 
 class AppendRecords(Command, frozen=True, kw_only=True):
@@ -125,6 +125,26 @@ class IngestFile(Command, frozen=True, kw_only=True):
     options: FileOptions | None = None
 
 
+class IngestRows(Command, frozen=True, kw_only=True):
+    """Load rows that were set aside, once they're mended; the actor-id is an id of your own for this
+    ingestion. Dead letters with the reason bad_rows are such commands.
+
+    Attributes:
+        dataset: The dataset's id.
+        source: Where they're from, for people.
+        header: The line that goes before them, of CSV and TSV.
+        rows: The rows.
+        options: How they're read; none: as they tell themselves.
+    """
+
+    message_type: ClassVar[str] = "lake.IngestRows"
+    dataset: str
+    source: str = ""
+    header: str = ""
+    rows: list[BadRow]
+    options: FileOptions | None = None
+
+
 class PauseIngestion(Command, frozen=True, kw_only=True):
     """Let an ingestion begin no further part of its file until it's resumed.
 
@@ -178,6 +198,7 @@ AVRO_TYPES: dict[str, type] = {
     "lake.DeleteDataset": DeleteDataset,
     "lake.FailIngestion": FailIngestion,
     "lake.IngestFile": IngestFile,
+    "lake.IngestRows": IngestRows,
     "lake.PauseIngestion": PauseIngestion,
     "lake.RecordProgress": RecordProgress,
     "lake.RenameDataset": RenameDataset,
@@ -193,6 +214,7 @@ __all__ = [
     "DeleteDataset",
     "FailIngestion",
     "IngestFile",
+    "IngestRows",
     "PauseIngestion",
     "RecordProgress",
     "RenameDataset",

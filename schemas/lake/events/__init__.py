@@ -10,7 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from datapunk.messages.message import Event
-from schemas.lake.types import FileOptions
+from schemas.lake.types import BadRow, FileOptions
 
 
 class DatasetCreated(Event, frozen=True, kw_only=True):
@@ -132,18 +132,22 @@ class IngestionProgressed(Event, frozen=True, kw_only=True):
 
 
 class IngestionRequested(Event, frozen=True, kw_only=True):
-    """A file is to be loaded.
+    """A file is to be loaded, or rows that were set aside and mended.
 
     Attributes:
         dataset: The dataset's id.
         source: Where the file is.
         options: How it's read.
+        header: Of rows that came with the request: the line before them.
+        rows: These rows instead of a file.
     """
 
     message_type: ClassVar[str] = "lake.IngestionRequested"
     dataset: str
     source: str
     options: FileOptions
+    header: str = ""
+    rows: list[BadRow] = msgspec.field(default_factory=list[BadRow])
 
 
 class IngestionResumed(Event, frozen=True, kw_only=True):

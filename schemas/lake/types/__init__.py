@@ -11,6 +11,25 @@ from enum import StrEnum
 import msgspec
 
 
+class BadRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that doesn't fit its dataset.
+
+    Attributes:
+        row: Its number in the file, from 1; the header isn't counted.
+        column: The first column that doesn't fit; empty if it's the row.
+        reason: What is wrong.
+        original: The row as it stands in the file. Mend this one.
+        raw: Of a row that isn't UTF-8: as it was. Counts in place of `original`, so make it null when
+            that is mended.
+    """
+
+    row: int
+    column: str = ""
+    reason: str = ""
+    original: str
+    raw: bytes | None = None
+
+
 class DatasetSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A dataset as lists show it.
 
@@ -132,6 +151,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AVRO_TYPES: dict[str, type] = {
+    "lake.BadRow": BadRow,
     "lake.DatasetSummary": DatasetSummary,
     "lake.FileOptions": FileOptions,
     "lake.FileFormat": FileFormat,
@@ -143,6 +163,7 @@ AVRO_TYPES: dict[str, type] = {
 
 __all__ = [
     "AVRO_TYPES",
+    "BadRow",
     "DatasetSummary",
     "FileFormat",
     "FileOptions",

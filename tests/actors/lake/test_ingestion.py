@@ -12,6 +12,7 @@ from schemas.lake.commands import (
     CompleteIngestion,
     FailIngestion,
     IngestFile,
+    IngestRows,
     PauseIngestion,
     RecordProgress,
     ResumeIngestion,
@@ -25,7 +26,7 @@ from schemas.lake.events import (
     IngestionRequested,
     IngestionResumed,
 )
-from schemas.lake.types import FileOptions
+from schemas.lake.types import BadRow, FileOptions
 
 REQUEST = IngestFile(dataset="towns", source="towns.csv")
 REQUESTED = IngestionRequested(dataset="towns", source="towns.csv", options=FileOptions())
@@ -33,6 +34,21 @@ PAUSED = IngestionPaused(reason="lunch")
 PROGRESS = {"rows": 1, "total": 2, "bad": 0, "position": 7}
 COMPLETED = IngestionCompleted(**PROGRESS)
 OVER = [COMPLETED, IngestionCancelled(), IngestionFailed(code="bad_file", message="no")]
+
+
+def test_rows_are_requested_like_a_file_once() -> None:
+    rows = [BadRow(row=7, original="7,Oslo")]
+    request = IngestRows(dataset="towns", source="towns.csv, row 7", header="id,name", rows=rows)
+    requested = IngestionRequested(
+        dataset="towns", source="towns.csv, row 7", options=FileOptions(), header="id,name", rows=rows
+    )
+    given(Ingestion).when(request).then(requested)
+    given(Ingestion, requested).when(request).rejects("ingestion_exists")
+
+
+@pytest.mark.parametrize("rows", [[], [BadRow(row=1, original="x")] * 1_001, [BadRow(row=1, original="x" * 600_000)]])
+def test_a_request_has_some_rows_and_not_too_many(rows: list[BadRow]) -> None:
+    given(Ingestion).when(IngestRows(dataset="towns", rows=rows)).rejects("ingestion_invalid")
 
 
 def test_a_file_is_requested_once() -> None:

@@ -40,14 +40,24 @@ class Chunk:
         return f"{self.start}-{self.end}"
 
 
-class Reject(msgspec.Struct, frozen=True):
-    """A row that was set aside, a line of the reject file."""
+class Reject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A row that was set aside, a line of the reject file.
+
+    Attributes:
+        row: its number, from 1.
+        column: the first that doesn't fit; none: it's the row.
+        reason: what is wrong.
+        original: its text, as it stands in the file.
+        file: which.
+        raw: its bytes, if they're no text.
+    """
 
     row: int
     column: str | None
     reason: str
     original: str
     file: str = ""
+    raw: bytes | None = None
 
 
 @dataclass
@@ -91,6 +101,12 @@ class Reader(Protocol):
             BadFile: if it's damaged.
         """
         ...
+
+
+def not_utf8(row: int, record: bytes, error: UnicodeDecodeError) -> Reject:
+    """A row of text that is none."""
+    reason = f"not UTF-8: byte 0x{record[error.start]:02x} at {error.start}"
+    return Reject(row, None, reason, record.decode(errors="backslashreplace").removesuffix("\r"), raw=record)
 
 
 @contextmanager

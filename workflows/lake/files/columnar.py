@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date, time
 from pathlib import Path
 
 import polars as pl
@@ -54,5 +57,12 @@ class Columnar:
 
 
 def shown(frame: pl.DataFrame, index: int) -> str:
-    """A row of typed values, for a person."""
-    return str(frame.row(index, named=True))
+    """A row of typed values, as a JSON line that can be loaded."""
+    return json.dumps(frame.row(index, named=True), ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    """What JSON has no form for, as the text that fields of that type are read from."""
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    return value.isoformat() if isinstance(value, (date, time)) else str(value)

@@ -20,6 +20,7 @@ from workflows.lake.files.chunks import (
     Reject,
     check_columns,
     explaining,
+    not_utf8,
 )
 from workflows.lake.files.errors import BadFile
 
@@ -110,13 +111,15 @@ class Delimited:
             )
         records, numbers, rejects = list[bytes](), list[int](), list[Reject]()
         for number, record in enumerate(_Records(data, self).records, chunk.first):
-            reason = self._wrong(record)
-            if reason == "":
+            try:
+                reason = self._wrong(record.decode())
+            except UnicodeDecodeError as error:
+                rejects.append(not_utf8(number, record, error))
                 continue
             if reason is None:
                 records.append(record)
                 numbers.append(number)
-            else:
+            elif reason:
                 rejects.append(Reject(number, None, reason, _shown(record)))
         frame = self._parse(b"\n".join(records) + b"\n" if records else b"", len(records))
         return Batch(frame, numbers, lambda index: _shown(records[index]), rejects)
@@ -182,12 +185,8 @@ class Delimited:
             )
         return frame
 
-    def _wrong(self, record: bytes) -> str | None:
+    def _wrong(self, text: str) -> str | None:
         """What is wrong with a record; an empty text: it's blank, which is nothing."""
-        try:
-            text = record.decode()
-        except UnicodeDecodeError as error:
-            return f"not UTF-8: byte 0x{record[error.start]:02x} at {error.start}"
         if not text.strip("\r") and len(self.names) > 1:
             return ""
         try:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 import msgspec
 from temporalio import activity
@@ -20,6 +24,7 @@ from schemas.lake.types import FileFormat, FileOptions
 from workflows.lake.files.chunks import Chunk, Reject
 from workflows.lake.files.datasets import create_dataset, find_dataset, inferred_schema, target_of
 from workflows.lake.files.errors import BadFile, FileChanged
+from workflows.lake.files.letters import Origin, set_aside, set_aside_again, text_of
 from workflows.lake.files.permission import check_source, fetch
 from workflows.lake.files.plan import Options, Plan
 from workflows.lake.files.reading import Format
@@ -57,7 +62,7 @@ class Ingesting:
             BrokerError: if nobody answers; to be tried again.
         """
         requested, tenant = request.requested, request.tenant
-        async with _alive(), self._client() as client, self._open(requested) as plan:
+        async with self._working(request) as (client, plan), self._rejects(request, plan) as rejects:
             if len(plan.chunks) > MOST_CHUNKS:
                 raise BadFile(f"{requested.source} has more than {MOST_CHUNKS:,} chunks: split it")
             found = await find_dataset(client, requested.dataset, tenant)
@@ -65,7 +70,6 @@ class Ingesting:
                 target = await asyncio.to_thread(_new_target, requested, plan)
             else:
                 target = target_of(found)
-            rejects = Rejects(None, SHOWN)
             await asyncio.to_thread(plan.check, target, rejects, lambda _: None)
             try:
                 rejects.check(most_bad(requested.options.max_bad, plan.rows), plan.rows)
@@ -73,6 +77,8 @@ class Ingesting:
                 raise _final(error, rejects.first) from None
             if found is None:
                 await create_dataset(client, target, tenant)
+            origin = Origin(request.ingestion, tenant, target, plan, _reading(requested.options))
+            await set_aside(client, origin, rejects)
         chunks = [[chunk.start, chunk.end, chunk.first, chunk.rows] for chunk in plan.chunks]
         parts = [chunks[start : start + CHUNKS] for start in range(0, len(chunks), CHUNKS)]
         return Prepared(
@@ -97,7 +103,7 @@ class Ingesting:
         requested, tenant = request.requested, request.tenant
         indexes = tuple(prepared.indexes)
         target = Target(requested.dataset, prepared.schema, prepared.key, prepared.partitions, indexes)
-        async with _alive(), self._client() as client, self._open(requested) as plan:
+        async with self._working(request) as (client, plan):
             if plan.digest != prepared.digest:
                 raise FileChanged(f"{requested.source} isn't what it was when it was looked through")
             load = plan.load_id(target, tenant, requested.options.again)
@@ -105,11 +111,42 @@ class Ingesting:
             sent = await Sender(client, target, tenant, lambda _: None).send(portions)
         return Done(sent.rows, sent.position)
 
-    def _client(self) -> Client:
-        return Client(self._platform.settings, self._platform.registry, content_type=AVRO_BINARY)
+    @asynccontextmanager
+    async def _working(self, request: Request) -> AsyncIterator[tuple[Client, Plan]]:
+        """While the block runs: signs of life, a client, and the file."""
+        client = Client(self._platform.settings, self._platform.registry, content_type=AVRO_BINARY)
+        async with _alive(), client:
+            try:
+                async with self._open(request.requested) as plan:
+                    yield client, plan
+            except (DatapunkError, ApplicationError) as error:
+                if request.requested.rows and not isinstance(error, BrokerError):
+                    await set_aside_again(client, request.requested, request.ingestion, request.tenant, str(error))
+                raise
+
+    @asynccontextmanager
+    async def _rejects(self, request: Request, plan: Plan) -> AsyncIterator[Rejects]:
+        """Where bad rows go: a file for people, or else one for as long as the block."""
+        rows, folder = request.requested.rows, self._allowed.rejects
+        numbers = [row.row for row in rows] if len(rows) == plan.rows else None
+        if folder is not None:
+            name = f"{quote(request.tenant, safe='')}.{quote(request.ingestion, safe='')}.rejects.jsonl"
+            with Rejects(folder / name, SHOWN, numbers=numbers) as rejects:
+                yield rejects
+            return
+        with (
+            TemporaryDirectory(prefix="datapunk-", ignore_cleanup_errors=True) as spool,
+            Rejects(Path(spool, "rejects.jsonl"), SHOWN, is_shown=False, numbers=numbers) as rejects,
+        ):
+            yield rejects
 
     @asynccontextmanager
     async def _open(self, requested: IngestionRequested) -> AsyncIterator[Plan]:
+        if requested.rows:
+            book = await asyncio.to_thread(_opened_rows, requested)
+            with book.stack:
+                yield book.plan
+            return
         source = check_source(requested.source, self._allowed)
         book = await self._shelf.take(source, _reading(requested.options))
         try:
@@ -204,6 +241,16 @@ class _Shelf:
         for each in idle[: max(0, len(idle) - KEPT)]:
             self._books.remove(each)
             await asyncio.to_thread(each.stack.close)
+
+
+def _opened_rows(requested: IngestionRequested) -> _Book:
+    """Rows that came with the request, as a file."""
+    with ExitStack() as stack:
+        spool = stack.enter_context(TemporaryDirectory(prefix="datapunk-", ignore_cleanup_errors=True))
+        path, options = Path(spool, "rows"), _reading(requested.options)
+        path.write_bytes(text_of(requested.header, requested.rows))
+        file = dataclasses.replace(stack.enter_context(opened(str(path))), name=requested.source)
+        return _Book(requested.source, options, Plan.of(file, options), stack.pop_all())
 
 
 def _opened(source: str, options: Options) -> _Book:

@@ -21,6 +21,7 @@ from workflows.lake.files.chunks import (
     Reject,
     check_columns,
     explaining,
+    not_utf8,
 )
 from workflows.lake.files.errors import BadFile
 
@@ -77,7 +78,11 @@ class JsonLines:
         for number, line in enumerate(lines, chunk.first):
             if not line.strip():
                 continue
-            found = _read(line)
+            try:
+                found = _read(line.decode())
+            except UnicodeDecodeError as error:
+                rejects.append(not_utf8(number, line, error))
+                continue
             if isinstance(found, str):
                 rejects.append(Reject(number, None, found, _shown(line)))
                 continue
@@ -127,12 +132,10 @@ class JsonLines:
         return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
 
-def _read(line: bytes) -> dict[str, Any] | str:
+def _read(line: str) -> dict[str, Any] | str:
     """An object, or what is wrong with it."""
     try:
         value = json.loads(line)
-    except UnicodeDecodeError as error:
-        return f"not UTF-8: byte 0x{line[error.start]:02x} at {error.start}"
     except (ValueError, RecursionError) as error:
         return f"not JSON: {error}"
     return value if isinstance(value, dict) else f"a JSON {type(value).__name__}, and no object"

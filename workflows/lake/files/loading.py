@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +23,7 @@ from schemas.lake.queries import Dataset, GetDataset
 from schemas.lake.types import FileFormat, FileOptions
 from workflows.lake.files.datasets import create_dataset, find_dataset, inferred_schema, target_of
 from workflows.lake.files.errors import BadFile, unreadable, unwritable
+from workflows.lake.files.letters import Origin, set_aside
 from workflows.lake.files.plan import OnRows, Options, Plan
 from workflows.lake.files.records import Target
 from workflows.lake.files.rejects import Rejects, most_bad
@@ -142,7 +144,7 @@ class Load:
             async with _client(session) as client:
                 found = await find_dataset(client, self.dataset, tenant)
                 target = self._target(found, plans, report, save)
-                rows = self._check(target, plans, rejects, report)
+                rows, bad = self._check(target, plans, rejects, report)
                 if dry_run:
                     report.tell(
                         f"{rows - rejects.count:,} of {rows:,} rows fit {self.dataset}; nothing was loaded",
@@ -152,13 +154,15 @@ class Load:
                     return
                 if found is None:
                     await create_dataset(client, target, tenant)
+                await self._set_aside(client, target, bad, rejects, tenant)
                 sent = await self._send(client, target, plans, tenant, rows - rejects.count, report)
                 total = await self._total(client, tenant, sent.position)
         seconds = time.monotonic() - began
-        set_aside = f"; {rejects.count:,} were set aside in {self.rejects}" if rejects.count else ""
+        where = f"{self.rejects}, and among the dead letters"
+        bad_rows = f"; {rejects.count:,} were set aside in {where}" if rejects.count else ""
         report.tell(
             f"{sent.rows:,} rows are in {self.dataset}, in {seconds:.1f} s ({sent.rows / seconds:,.0f} rows/s)"
-            f"{set_aside}. It has {total:,}.",
+            f"{bad_rows}. It has {total:,}.",
             dataset=self.dataset,
             rows=sent.rows,
             bad=rejects.count,
@@ -228,14 +232,27 @@ class Load:
             _save(save, schema + "\n")
         return schema
 
-    def _check(self, target: Target, plans: Sequence[Plan], rejects: Rejects, report: Report) -> int:
-        """Set bad rows aside; returns how many rows there are."""
-        rows = sum(plan.rows for plan in plans)
+    def _check(
+        self, target: Target, plans: Sequence[Plan], rejects: Rejects, report: Report
+    ) -> tuple[int, list[tuple[Plan, int]]]:
+        """Look at all rows; returns how many there are, and how many are bad of each file."""
+        rows, bad = sum(plan.rows for plan in plans), list[tuple[Plan, int]]()
         with report.step("check", rows) as advance:
             for plan in plans:
+                before = rejects.count
                 plan.check(target, rejects, advance, keep=True)
+                bad.append((plan, rejects.count - before))
         rejects.check(most_bad(self.max_bad, rows), rows)
-        return rows
+        return rows, bad
+
+    async def _set_aside(
+        self, client: Client, target: Target, bad: Sequence[tuple[Plan, int]], rejects: Rejects, tenant: str
+    ) -> None:
+        """Put each file's bad rows among the dead letters, too."""
+        rows = iter(rejects)
+        for plan, count in bad:
+            origin = Origin(str(plan.load_id(target, tenant, self.again)), tenant, target, plan, self.options)
+            await set_aside(client, origin, islice(rows, count))
 
     async def _send(
         self, client: Client, target: Target, plans: Sequence[Plan], tenant: str, rows: int, report: Report

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import os
 import zipfile
 from pathlib import Path
@@ -16,10 +15,9 @@ import zstandard
 
 from tests.loading_files import Loaded, load, schema_of
 from workflows.lake.files.chunks import Reject
-from workflows.lake.files.errors import BadFile, FileChanged, NoRoom, TooManyBadRows
+from workflows.lake.files.errors import BadFile, FileChanged, NoRoom
 from workflows.lake.files.plan import Options, Plan
 from workflows.lake.files.records import Target
-from workflows.lake.files.rejects import Rejects, most_bad
 from workflows.lake.files.sources import find, opened
 
 PLACES = b"id,name\n1,Oslo\n2,Bergen\n"
@@ -108,7 +106,7 @@ def test_mixed_encodings_set_the_odd_rows_aside(file: Path) -> None:
     data = "id,name\n1,Tromsø\n".encode() + "2,Bodø\n".encode("latin-1") + b"3,Oslo\n"
     found = loaded(file, data)
     assert found.rows == [(1, "Tromsø"), (3, "Oslo")]
-    assert found.rejects == [Reject(2, None, "not UTF-8: byte 0xf8 at 5", "2,Bod\\xf8")]
+    assert found.rejects == [Reject(2, None, "not UTF-8: byte 0xf8 at 5", "2,Bod\\xf8", raw=b"2,Bod\xf8")]
 
 
 def test_a_header_in_another_encoding_is_refused(file: Path) -> None:
@@ -234,12 +232,6 @@ def test_a_file_without_permission_is_refused(file: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_under_the_reject_file_is_told() -> None:
-    with Rejects(Path("/dev/full")) as rejects, pytest.raises(NoRoom, match="/dev/full"):
-        rejects.add("places.csv", [Reject(1, "id", "not a long", "x,Oslo")])
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_full_disk_under_the_spool_file_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_bytes(gzip.compress(PLACES))
     real = Path.open
@@ -291,42 +283,3 @@ def test_a_column_that_the_dataset_lacks_is_refused_unless_left_out(file: Path) 
 
 def test_a_field_that_the_file_lacks_is_refused(file: Path) -> None:
     assert "no column for size" in refused(file, PLACES, schema=schema_of(id="long", name="string", size="long"))
-
-
-def test_rejects_are_json_lines_with_the_original(tmp_path: Path) -> None:
-    path = tmp_path / "rejects.jsonl"
-    with Rejects(path) as rejects:
-        rejects.add("places.csv", [Reject(7, "id", "not a long: 'x'", "x,Oslo")])
-        assert rejects.count == 1
-    assert json.loads(path.read_text()) == {
-        "row": 7,
-        "column": "id",
-        "reason": "not a long: 'x'",
-        "original": "x,Oslo",
-        "file": "places.csv",
-    }
-
-
-def test_without_rejects_there_is_no_file(tmp_path: Path) -> None:
-    with Rejects(tmp_path / "rejects.jsonl") as rejects:
-        rejects.add("places.csv", [])
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("text", "most"), [("0", 0), ("12", 12), ("1%", 10), ("0.25%", 2), ("100%", 1000)])
-def test_how_many_may_be_bad(text: str, most: int) -> None:
-    assert most_bad(text, 1000) == most
-
-
-@pytest.mark.parametrize("text", ["-1", "x", "101%", "nan", "%", "1.5"])
-def test_how_many_may_be_bad_must_make_sense(text: str) -> None:
-    with pytest.raises(BadFile, match="--max-bad"):
-        most_bad(text, 1000)
-
-
-def test_too_many_bad_rows_are_told_with_the_first_of_them(tmp_path: Path) -> None:
-    with Rejects(None) as rejects:
-        rejects.add("a.csv", [Reject(row, "id", "not a long: 'x'", "x") for row in (3, 5)])
-        rejects.check(2, 10)
-        with pytest.raises(TooManyBadRows, match=r"2 of 10 rows.*1 may.*\n.*row 3, column id: not a long: 'x'"):
-            rejects.check(1, 10)
