@@ -8,7 +8,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # Tests start hundreds of processes, each of which would compile all that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install install-checks up down demo test test-unit lint histories format specs bench profile chaos docs clean
+.PHONY: help install install-checks up down demo test test-unit lint histories screenshots format specs bench profile chaos docs clean
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ lint: install ## Style, types, import rules, dependencies, schemas
 
 histories: install-checks ## Record anew the workflows' histories that tests replay
 	@$(BIN)/pytest -q tests/workflows/record.py tests/workflows/nexus/record.py
+
+screenshots: install-checks ## Take the pictures anew that docs show
+	@DATAPUNK_SCREENSHOTS=docs/images $(BIN)/pytest -q tests/e2e/test_temporal_ui.py
 
 format: install ## Format the code
 	@$(BIN)/ruff check --fix-only

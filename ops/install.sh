@@ -3,7 +3,7 @@
 #
 #   ops/install.sh                 to run Datapunk
 #   ops/install.sh --with-checks   and what `make test` checks with: promtool, a compose parser, Spin, Toxiproxy,
-#                                  libfaketime, Node.js, Java and Maven (Go must be there)
+#                                  libfaketime, Chromium, Node.js, Java and Maven (Go must be there)
 #   ops/install.sh --with-docs     and what `make docs` builds the documentation with
 #
 # Servers come from Debian's or Ubuntu's packages (or Homebrew's); none of them is started by the system: `datapunk
@@ -68,6 +68,14 @@ engine_answers() {
 
 have_rabbitmq() { [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || have rabbitmq-server; }
 have_redis() { have redis-server; }
+have_browser() {
+    local program
+    for program in "${CHROMIUM:-}" chromium chromium-browser google-chrome \
+        /Applications/{Chromium.app/Contents/MacOS/Chromium,"Google Chrome.app/Contents/MacOS/Google Chrome"}; do
+        if [[ -n $program ]] && have "$program"; then return; fi
+    done
+    return 1
+}
 have_temporal() { have temporal || [[ -x $(go_bin)/temporal ]]; }
 missing_checks() { # packages
     have promtool || echo prometheus
@@ -77,6 +85,7 @@ missing_checks() { # packages
     { have node && have npm; } || echo nodejs npm
     javac -version >/dev/null 2>&1 || echo default-jdk-headless
     have mvn || echo maven
+    have_browser || grep -qs '^ID=ubuntu' /etc/os-release || echo chromium # Ubuntu has it as a snap only
 }
 
 go_bin() {
@@ -224,6 +233,7 @@ fi
 install_uv
 sync_packages
 if [[ $with_checks == yes ]]; then
+    have_browser || say "no browser here, which some tests need: install Chromium (snap install chromium) or Chrome"
     install_compose_parser
     go_tool toxiproxy "$TOXIPROXY_PACKAGE"
 fi

@@ -15,7 +15,7 @@ from datapunk.testing.places import fresh_database, fresh_virtual_host
 from tests.building import JAVA, ROOT, Language, built
 from tests.properties import load_profile
 
-pytest_plugins = ["datapunk.testing.plugin", "tests.own_stack", "tests.servers"]
+pytest_plugins = ["datapunk.testing.plugin", "tests.browser", "tests.own_stack", "tests.servers"]
 load_profile()
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; what tests start would ignore it

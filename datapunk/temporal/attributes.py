@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from datetime import timedelta
 from time import monotonic
 
@@ -20,15 +20,23 @@ MODULE = SearchAttributeKey.for_keyword("DatapunkModule")
 ACTOR = SearchAttributeKey.for_keyword("DatapunkActor")  # its stream, as in lake.dataset/weather
 TENANT = SearchAttributeKey.for_keyword("DatapunkTenant")
 CORRELATION = SearchAttributeKey.for_keyword("DatapunkCorrelationId")
+ABOUT = SearchAttributeKey.for_keyword_list("DatapunkAbout")  # what else its class says, as in undecodable
 KEYS = (MODULE, ACTOR, TENANT, CORRELATION)
+TYPES = {
+    **{key.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD for key in KEYS},
+    ABOUT.name: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+}
 KNOWN_WITHIN_S, LOOK_S = 20.0, 0.1  # how long a new namespace may stay unknown, and how often to look
 RETENTION = timedelta(days=30)  # of ended workflows, in a namespace that we make
 
 
-def describe(module: str, actor: str, tenant: str, correlation_id: str) -> TypedSearchAttributes:
+def describe(
+    module: str, actor: str, tenant: str, correlation_id: str, about: Sequence[str] = ()
+) -> TypedSearchAttributes:
     """The search attributes of a workflow."""
     values = (module, actor, tenant, correlation_id)
-    return TypedSearchAttributes([SearchAttributePair(key, value) for key, value in zip(KEYS, values, strict=True)])
+    pairs = [SearchAttributePair(key, value) for key, value in zip(KEYS, values, strict=True)]
+    return TypedSearchAttributes([*pairs, *([SearchAttributePair(ABOUT, about)] if about else [])])
 
 
 async def prepare_namespace(client: Client) -> None:
@@ -40,19 +48,18 @@ async def prepare_namespace(client: Client) -> None:
     """
     try:
         await _make(client)
-        missing = [key.name for key in KEYS if key.name not in await _attributes_of(client)]
+        known = await _attributes_of(client)
+        missing = {name: type for name, type in TYPES.items() if name not in known}
         if missing:
             await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(
-                    namespace=client.namespace,
-                    search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
-                )
+                AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
             )
     except RPCError as error:
         if error.status is RPCStatusCode.PERMISSION_DENIED or error.status is RPCStatusCode.UNIMPLEMENTED:
             raise ConfigurationError(
                 f"Temporal doesn't let us prepare its namespace {client.namespace!r} ({error.message}); make it, and "
-                f"add the search attributes {', '.join(key.name for key in KEYS)} (type Keyword), by its own tools"
+                f"add the search attributes {', '.join(key.name for key in KEYS)} (type Keyword) and {ABOUT.name} "
+                "(type KeywordList), by its own tools"
             ) from error
         if error.status is not RPCStatusCode.ALREADY_EXISTS:  # another process was faster
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -66,7 +67,7 @@ class Caller:
         """
         try:
             if reaction.signal is None:
-                await self._start(id, event, known)
+                await self._start(id, reaction, event, known)
             elif reaction.starts:
                 await self._signal_with_start(id, reaction.signal, event, known)
             else:
@@ -77,9 +78,9 @@ class Caller:
             if not (is_there or is_nowhere) or _lacks_namespace(error):
                 raise
 
-    async def _start(self, id: str, event: RecordedEvent, known: Recorded[Any]) -> None:
+    async def _start(self, id: str, reaction: Reaction, event: RecordedEvent, known: Recorded[Any]) -> None:
         request = StartWorkflowExecutionRequest(input=await self._payloads(known), **self._new(id, event))
-        await self._describe(request, event)
+        await self._describe(request, event, reaction.about(known) if reaction.about else ())
         await self._service.start_workflow_execution(request, timeout=TIMEOUT)
 
     async def _signal(self, id: str, signal: str, event: RecordedEvent, known: Recorded[Any]) -> None:
@@ -116,15 +117,18 @@ class Caller:
         return Payloads(payloads=await self._temporal.data_converter.encode(values))
 
     async def _describe(
-        self, request: StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest, event: RecordedEvent
+        self,
+        request: StartWorkflowExecutionRequest | SignalWithStartWorkflowExecutionRequest,
+        event: RecordedEvent,
+        about: Sequence[str] = (),
     ) -> None:
         """What the workflow is found by, what it's about, and whose trace it's in."""
         correlation_id = event.metadata.get("correlation_id") or str(event.causation)
         encode_search_attributes(
-            describe(self._module, event.stream, event.tenant, correlation_id), request.search_attributes
+            describe(self._module, event.stream, event.tenant, correlation_id, about), request.search_attributes
         )
-        about = {"event": str(event.id), "type": event.type, "position": event.position}
-        for name, payload in zip(about, await self._temporal.data_converter.encode(list(about.values())), strict=True):
+        memo = {"event": str(event.id), "type": event.type, "position": event.position}
+        for name, payload in zip(memo, await self._temporal.data_converter.encode(list(memo.values())), strict=True):
             request.memo.fields[name].CopyFrom(payload)
         traceparent = event.metadata.get("traceparent")
         if traceparent is not None:

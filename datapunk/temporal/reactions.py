@@ -21,7 +21,7 @@ class CancelUnpaid:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from datapunk.projection import Recorded
 E = TypeVar("E", bound=Event)
 F = TypeVar("F", bound=Callable[..., Any])
 Key = Callable[[Recorded[Any]], str | None]
+About = Callable[[Recorded[Any]], Sequence[str]]
 
 REACTIONS = "__datapunk_reactions__"  # the attribute of a marked method
 
@@ -46,6 +47,7 @@ class Reaction:
         signal: the signal's name; None: the event starts the workflow.
         starts: whether a signal also starts the workflow if it isn't there.
         history: whether events from before the workflow was first run here count, too.
+        about: what else the workflow that it starts is found by.
     """
 
     event: type[Event]
@@ -53,6 +55,7 @@ class Reaction:
     signal: str | None = None
     starts: bool = False
     history: bool = False
+    about: About | None = None
 
 
 def same_actor(recorded: Recorded[Any]) -> str:
@@ -61,7 +64,11 @@ def same_actor(recorded: Recorded[Any]) -> str:
 
 
 def started_by(
-    event: type[E], *, key: Callable[[Recorded[E]], str | None] = same_actor, history: bool = False
+    event: type[E],
+    *,
+    key: Callable[[Recorded[E]], str | None] = same_actor,
+    history: bool = False,
+    about: Callable[[Recorded[E]], Sequence[str]] | None = None,
 ) -> Callable[[F], F]:
     """Mark a workflow's `run`: each such event starts one, with the event as its only argument.
 
@@ -72,10 +79,11 @@ def started_by(
         key: what tells this workflow from others of its class; by default the actor's id. None: don't start.
         history: start it for all events there are when the workflow is first deployed; by default only for
             those that happen from then on.
+        about: words that it's found by in Temporal's web UI, as in `DatapunkAbout = "undecodable"`.
     """
 
     def mark(run: F) -> F:
-        return _mark(run, Reaction(event, key, history=history))
+        return _mark(run, Reaction(event, key, history=history, about=about))
 
     return mark
 

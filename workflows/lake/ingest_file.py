@@ -134,7 +134,7 @@ class IngestFileWorkflow:
         self._prepared: Prepared | None = None
 
     @workflow.run
-    @started_by(IngestionRequested)
+    @started_by(IngestionRequested, about=lambda requested: [requested.event.dataset])
     async def run(self, requested: Recorded[IngestionRequested]) -> Done:
         """The whole of it."""
         id, next_part = requested.actor, 0

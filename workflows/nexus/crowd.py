@@ -53,6 +53,12 @@ def crowd_of(parked: Recorded[DeadLetterParked]) -> str | None:
     return f"{event.letter.module}:{event.letter.type}:{event.letter.reason}/{event.crowd}"
 
 
+def cause_of(parked: Recorded[DeadLetterParked]) -> list[str]:
+    """What people look for it by."""
+    letter = parked.event.letter
+    return [word for word in (letter.module, letter.type, letter.reason) if word]
+
+
 @workflow.defn
 class DeadLetterCrowdWorkflow:
     """Goes on for as long as there are letters left that have attempts left."""
@@ -61,7 +67,7 @@ class DeadLetterCrowdWorkflow:
         self._progress = Progress()
 
     @workflow.run
-    @started_by(DeadLetterParked, key=crowd_of, history=True)
+    @started_by(DeadLetterParked, key=crowd_of, history=True, about=cause_of)
     async def run(self, parked: Recorded[DeadLetterParked]) -> Progress:
         """From the first that was one too many."""
         letter, retry = parked.event.letter, parked.event.retry

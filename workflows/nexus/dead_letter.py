@@ -33,6 +33,12 @@ def alone(parked: Recorded[DeadLetterParked]) -> str | None:
     return None if parked.event.is_crowded else parked.actor
 
 
+def subject(parked: Recorded[DeadLetterParked]) -> list[str]:
+    """What people look for it by: module, type and reason, and the actor that the message was for."""
+    letter = parked.event.letter
+    return [word for word in (letter.module, letter.type, letter.reason, letter.actor) if word]
+
+
 @dataclass(slots=True)
 class Status:
     """Where it stands.
@@ -60,7 +66,7 @@ class DeadLetterWorkflow:
         self._left = 0
 
     @workflow.run
-    @started_by(DeadLetterParked, key=alone, history=True)
+    @started_by(DeadLetterParked, key=alone, history=True, about=subject)
     async def run(self, parked: Recorded[DeadLetterParked]) -> Status:
         """From the moment in which it was put aside to its end."""
         self._id = parked.actor
