@@ -27,7 +27,7 @@ down: ## Stop them; data are kept
 
 demo: install ## The main job: load 336,776 flights through commands, and query them
 	@$(BIN)/datapunk up --detach
-	@$(BIN)/datapunk run --http --with workflows --detach
+	@$(BIN)/datapunk run --http --with workflows --with tasks --detach
 	@$(BIN)/python -m examples.flights.demo
 	@$(BIN)/python -m examples.dead_letters.demo
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from datapunk.settings import Settings
 from datapunk.stack.asking import SERVERS
@@ -62,6 +63,24 @@ def test_the_platforms_services_serve_what_their_health_check_asks_for() -> None
             port = service["environment"]["DATAPUNK_HTTP_PORT"]
             assert "--http" in service["command"], name
             assert f":{port}/health/ready" in str(service["healthcheck"]["test"]), name
+
+
+def test_tasks_run_and_their_key_is_kept_where_the_platforms_user_may_write() -> None:
+    platform = services()["lake"]
+    assert "tasks" in platform["command"]
+    directory = platform["environment"]["DATAPUNK_DIRECTORY"]
+    assert [volume["target"] for volume in platform["volumes"] if volume["type"] == "volume"] == [directory]
+    owned = re.findall(r"install --directory --owner=(\w+) .*--mode=700 (\S+)", Path("ops/docker/Dockerfile").read_text())
+    assert owned == [("datapunk", directory)]
+
+
+def test_each_process_of_the_platform_is_scraped() -> None:
+    environment = services()["lake"]["environment"]
+    config = yaml.safe_load(Path("ops/prometheus/prometheus.yml").read_text())
+    (platform,) = [job for job in config["scrape_configs"] if job["job_name"] == "datapunk"]
+    scraped = [(found["names"], found["port"]) for found in platform["dns_sd_configs"]]
+    ports = int(environment["DATAPUNK_HTTP_PORT"]), int(environment["DATAPUNK_PROBE_PORT"]) + 1
+    assert scraped == [(["lake"], port) for port in ports]
 
 
 def test_every_port_is_published_on_loopback_only() -> None:
