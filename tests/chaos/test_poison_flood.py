@@ -1,4 +1,4 @@
-"""Bad messages among good ones: every good one is applied, the original of every bad one is there, one by one.
+"""Bad messages among good ones: every good one is applied once, every bad one is recorded once, one by one.
 
 A few thousand belong to every test run; `make chaos` sends 100,000 of each (`FLOOD` says how many).
 """
@@ -9,30 +9,37 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import aio_pika
+import pytest
 from uuid_utils.compat import uuid7
 
 from actors.nexus.module import nexus
 from datapunk.broker.link import Link
 from datapunk.broker.properties import PERSISTENT, Properties
 from datapunk.errors import QueryFailed
+from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.store.originals import originals_of
+from datapunk.temporal.connection import connect as connect_to_temporal
 from datapunk.testing.platform import running_platform
 from schemas.nexus.queries import CountDeadLetters, DeadLetterCounts
 from tests.accounts.module import accounts
 from tests.accounts.queries import Balance, GetBalance
 from tests.working import DEADLINE_S, eventually, worker_process
+from workflows.nexus.dead_letter import DeadLetterWorkflow
 
 FLOOD = int(os.environ.get("FLOOD", "100000" if "CHAOS_SECONDS" in os.environ else "2000"))
 PATIENCE_S = DEADLINE_S + FLOOD / 100
 ACCOUNTS = 50
 PIECE = 500  # messages a write
 CROWD = 100
+pytestmark = pytest.mark.timeout(300 + 4 * PATIENCE_S)
 NEXUS = "actors.nexus.module:nexus"
+DEPOSITS = replace(accounts, workflows=None)  # which would deposit on their own
 
 
 async def flood(settings: Settings, ids: Sequence[UUID]) -> None:
@@ -61,11 +68,18 @@ async def two_keep(settings: Settings) -> bool:
         return queue.declaration_result.consumer_count == 2
 
 
+async def workflows(settings: Settings) -> int:
+    """How many Temporal has heard of."""
+    temporal = await connect_to_temporal(settings, Registry.of([nexus]))
+    return (await temporal.count_workflows(f"WorkflowType = '{DeadLetterWorkflow.__name__}'")).count
+
+
 async def test_every_good_message_is_applied_and_every_bad_one_kept_though_the_keeper_is_killed(
-    settings: Settings,
+    settings_with_temporal: Settings,
 ) -> None:
+    settings = settings_with_temporal
     ids = [uuid7() for _ in range(FLOOD)]
-    async with running_platform([accounts, nexus], settings) as platform:
+    async with running_platform([DEPOSITS, nexus], settings, with_workflows=True) as platform:
         began = time.monotonic()
         async with worker_process(settings, crash_at="keeper_kept", arguments=[NEXUS]) as killed:
             await eventually(lambda: two_keep(settings), "two keepers")
@@ -95,15 +109,24 @@ async def test_every_good_message_is_applied_and_every_bad_one_kept_though_the_k
         all_s = time.monotonic() - began
         print(f"{FLOOD:,} good ones applied in {good_s:.1f} s, as many bad ones recorded in {all_s:.1f} s")
         assert {(each.type, each.reason) for each in counts.counts} == {("accounts.Deposit", "undecodable")}
+        crowded = await platform.client.ask(CountDeadLetters(crowded=True))
+        assert isinstance(crowded, DeadLetterCounts)
+        alone = FLOOD - crowded.total
+
+        async def have_workflows() -> bool:
+            return await workflows(settings) >= alone
+
+        await eventually(have_workflows, "a workflow for each that is none of a crowd", PATIENCE_S)
+        assert await workflows(settings) == alone <= 2 * CROWD * (all_s // 60 + 2)  # two keepers, and then one
+        print(f"Temporal saw {alone:,} workflows")
     async with await connect(settings.database_url) as conn:
-        cursor = await conn.execute(
-            "select id, message_id, is_crowded from nexus_dead_letters.dead_letters order by message_id"
-        )
+        cursor = await conn.execute("select id, message_id from nexus_dead_letters.dead_letters order by message_id")
         letters = await cursor.fetchall()
-        assert [message_id for _, message_id, _ in letters] == sorted(str(id) for id in ids)
-        assert sum(not is_crowded for _, _, is_crowded in letters) <= 3 * CROWD * (all_s // 60 + 2)
+        assert [message_id for _, message_id in letters] == sorted(str(id) for id in ids)
         sent = {str(id): b'{"cents":"%d"}' % n for n, id in enumerate(ids)}
         for start in range(0, len(letters), PIECE):
             piece = letters[start : start + PIECE]
-            originals = await originals_of(conn, [id for id, _, _ in piece])
-            assert [originals[id].body for id, _, _ in piece] == [sent[message_id] for _, message_id, _ in piece]
+            originals = await originals_of(conn, [id for id, _ in piece])
+            assert [originals[id].body for id, _ in piece] == [sent[message_id] for _, message_id in piece]
+        cursor = await conn.execute("select count(*) from originals")
+        assert await cursor.fetchone() == (FLOOD,)
