@@ -42,6 +42,7 @@ class RawClient:
         reply_to: str | None = "",
         timestamp: datetime | None = None,
         correlation_id: str | None = None,
+        expiration_s: float | None = None,
     ) -> str:
         """Send one message; returns its id. A `reply_to` of "" means our own queue."""
         id = str(uuid4()) if message_id is None else message_id
@@ -56,6 +57,7 @@ class RawClient:
                 reply_to=self.reply_to if reply_to == "" else reply_to,
                 timestamp=timestamp,
                 correlation_id=correlation_id,
+                expiration=expiration_s,
                 delivery_mode=2,
             ),
             routing_key,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from actors.nexus.module import nexus
 from datapunk.client import Client
+from datapunk.errors import QueryFailed
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
 from datapunk.testing.platform import running_platform
@@ -52,7 +53,10 @@ class Letters:
         """Wait until so many are there."""
 
         async def look() -> list[DeadLetterSummary] | None:
-            found = await self.find(**query)
+            try:
+                found = await self.find(**query)
+            except QueryFailed:  # the worker is about to make the tables
+                return None
             return found if len(found) >= count else None
 
         return await eventually(look, f"{count} dead letters")

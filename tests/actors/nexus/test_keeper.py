@@ -115,6 +115,58 @@ async def test_what_the_broker_moved_is_kept_with_its_reason(letters: Letters) -
     )
 
 
+async def test_what_the_broker_gives_up_since_its_consumers_die_is_kept_as_it_came(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datapunk.broker.topology.DELIVERY_LIMIT", 3)
+    await apply(settings, accounts)
+    async with raw_client(settings) as raw:
+        id = await raw.publish(
+            "accounts.commands", "accounts.Deposit", b'{"cents":5}', headers={"actor-id": "a", "mine": "kept"}
+        )
+    for _ in range(4):
+        await die_of_a_command(settings)
+    async with keeping(settings) as letters:
+        await is_kept(letters, id, b'{"cents":5}', "delivery_limit", DeadLetterKind.ByBroker)
+
+
+async def test_what_expires_where_nobody_takes_it_is_kept_as_it_came(settings: Settings) -> None:
+    await apply(settings, accounts)
+    async with raw_client(settings) as raw:
+        id = await raw.publish(
+            "accounts.commands",
+            "accounts.Deposit",
+            b'{"cents":5}',
+            headers={"actor-id": "a", "mine": "kept"},
+            expiration_s=0.01,
+        )
+        await eventually_holds(raw.channel, "accounts.dead", 1)
+    async with keeping(settings) as letters:
+        await is_kept(letters, id, b'{"cents":5}', "expired", DeadLetterKind.Expired)
+
+
+async def die_of_a_command(settings: Settings) -> None:
+    """A consumer is given a command, and is gone."""
+    given: asyncio.Queue[aio_pika.abc.AbstractIncomingMessage] = asyncio.Queue()
+    async with await aio_pika.connect(settings.broker_url) as connection:
+        channel = await connection.channel()
+        for shard in range(settings.shards):
+            queue = await channel.get_queue(f"accounts.commands.{shard}", ensure=False)
+            await queue.consume(given.put)
+        await asyncio.wait_for(given.get(), 60)
+
+
+async def is_kept(letters: Letters, message_id: str, body: bytes, reason: str, kind: DeadLetterKind) -> None:
+    """One that the broker itself moved from a shard of accounts."""
+    (summary,) = await letters.parked()
+    found = await letters.get(summary.id)
+    assert (summary.message_id, summary.reason, summary.kind) == (message_id, reason, kind)
+    assert (found.body, summary.actor, summary.type) == (body, "a", "accounts.Deposit")
+    assert json.loads(found.properties)["headers"]["mine"] == "kept"
+    assert (found.letter.exchange, found.letter.routing_key) == ("accounts.commands", "accounts.Deposit")
+    assert found.letter.queue.startswith("accounts.commands.")
+
+
 async def test_what_belongs_to_no_module_is_kept(letters: Letters) -> None:
     await letters.raw.publish("", "unroutable", b"lost?")
     (summary,) = await letters.parked()
