@@ -70,7 +70,8 @@ def test_tasks_run_and_their_key_is_kept_where_the_platforms_user_may_write() ->
     assert "tasks" in platform["command"]
     directory = platform["environment"]["DATAPUNK_DIRECTORY"]
     assert [volume["target"] for volume in platform["volumes"] if volume["type"] == "volume"] == [directory]
-    owned = re.findall(r"install --directory --owner=(\w+) .*--mode=700 (\S+)", Path("ops/docker/Dockerfile").read_text())
+    dockerfile = Path("ops/docker/Dockerfile").read_text()
+    owned = re.findall(r"install --directory --owner=(\w+) .*--mode=700 (\S+)", dockerfile)
     assert owned == [("datapunk", directory)]
 
 
