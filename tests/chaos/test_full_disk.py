@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,28 +16,23 @@ from tests.accounts.module import accounts
 from tests.chaos.history import History
 from tests.chaos.load import under_load
 from tests.own_stack import Place
+from tests.small_disk import small_disk
 from tests.working import eventually, worker_process
 
 DISK = "256m"  # an empty database has 60 MB, and a segment of its log 16 MB
 
 
 @pytest.fixture
-def small_disk(place: Place) -> Iterator[Path]:
+def home(place: Place) -> Iterator[Path]:
     """Postgres' home, on a disk of its own."""
-    home = place.directory / "postgres"
-    home.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(home)]
-    answer = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if answer.returncode != 0:
-        pytest.skip(f"only root can make a small disk, where it may mount: {answer.stderr.strip()}")
-    yield home
-    place.launcher.stop()
-    subprocess.run(["umount", home], check=True)
+    with small_disk(place.directory / "postgres", DISK) as home:
+        yield home
+        place.launcher.stop()
 
 
 @pytest.mark.servers
-async def test_a_full_disk_loses_and_doubles_nothing(place: Place, small_disk: Path, own_settings: Settings) -> None:
-    ballast = small_disk / "ballast"
+async def test_a_full_disk_loses_and_doubles_nothing(place: Place, home: Path, own_settings: Settings) -> None:
+    ballast = home / "ballast"
 
     async def is_noticed() -> bool:
         return "No space left on device" in log_path(place.directory, "postgres").read_text(errors="replace")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import re
 
 from datapunk.errors import ConfigurationError, DatapunkError
+
+_ERRNO_OF_POLARS = re.compile(r"\(os error (\d+)\)")  # whose errors have it in their text alone
 
 
 class BadFile(DatapunkError):
@@ -57,6 +60,8 @@ def unreadable(name: str, error: OSError) -> BadFile:
 
 def unwritable(name: str, error: OSError) -> DatapunkError:
     """The same for what is to be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    in_text = _ERRNO_OF_POLARS.search(str(error))
+    number = error.errno or (int(in_text[1]) if in_text else 0)
+    if number in (errno.ENOSPC, errno.EDQUOT):
         return NoRoom(f"no room left to write {name}")
     return ConfigurationError(f"{name} can't be written: {error.strerror or error}")
