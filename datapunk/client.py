@@ -23,6 +23,7 @@ from uuid_utils.compat import uuid7
 from datapunk.broker.dead_letter import DEAD, buried, dead_key
 from datapunk.errors import ConnectionLost, PublishRefused, QueryFailed, ReplyTimeout
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
+from datapunk.messages.compression import GZIP, WORTHWHILE, compressed
 from datapunk.messages.message import Answer, Command, Message, Query
 from datapunk.messages.outcome import Outcome
 from datapunk.messages.registry import Registry
@@ -327,9 +328,12 @@ class Client:
         headers["schema"] = self._registry.fingerprint(type(message))
         if correlation_id:
             headers["correlation-id"] = correlation_id
+        body = self._registry.encode(message, self._content_type)
+        is_large = len(body) >= WORTHWHILE
         outgoing = aio_pika.Message(
-            self._registry.encode(message, self._content_type),
+            await asyncio.to_thread(compressed, body) if is_large else body,
             content_type=self._content_type,
+            content_encoding=GZIP if is_large else None,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT if persistent else aio_pika.DeliveryMode.NOT_PERSISTENT,
             message_id=str(id),
             correlation_id=token or correlation_id,

@@ -12,6 +12,7 @@ import msgspec
 from datapunk.actor import Actor
 from datapunk.broker.deliveries import Delivery
 from datapunk.errors import InvalidEnvelope, MessageError, OversizedMessage, UnknownMessageType
+from datapunk.messages.compression import decompressed
 from datapunk.messages.envelope import Envelope, read_envelope
 from datapunk.messages.message import Command
 from datapunk.messages.registry import Registry
@@ -92,7 +93,8 @@ class Intake:
                     f"{self._module.name} handles no command {envelope.type!r}; it handles "
                     + ", ".join(self._module.command_types)
                 )
-            command = self._registry.decode(envelope.type, delivery.body, envelope.content_type, envelope.schema)
+            body = decompressed(delivery.body, delivery.properties.content_encoding, self._max_bytes)
+            command = self._registry.decode(envelope.type, body, envelope.content_type, envelope.schema)
         except MessageError as error:
             return Refused(delivery, envelope, error.code, str(error))
         except Exception as error:  # a defect of ours must not stop the messages behind this one
@@ -107,14 +109,14 @@ class Intake:
             actor,
             (envelope.tenant, stream),
             envelope.id,
-            command_digest(envelope, delivery.body),
+            command_digest(envelope, body),
             received_at,
             traces.traceparent_of({"traceparent": envelope.traceparent}),
         )
 
 
 def command_digest(envelope: Envelope, body: bytes) -> bytes:
-    """By which the inbox tells a retry of a command from another one under its id."""
+    """By which the inbox tells a retry of a command from another one under its id, however it's compressed."""
     digest = blake2b(body, digest_size=16)
     digest.update(f"{envelope.tenant}\0{envelope.type}\0{envelope.actor_id}\0{envelope.content_type}".encode())
     return digest.digest()

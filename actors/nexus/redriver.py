@@ -136,7 +136,7 @@ class Redriver:
             try:
                 if original is None:
                     raise NotPublishable("its original isn't kept (any more)")
-                again = published_again(original, redriven.attempt, edit, self._settings.default_tenant)
+                again = published_again(original, redriven.attempt, edit, self._settings)
                 if again.exchange not in are_there:
                     are_there[again.exchange] = await _is_there(link, again.exchange)
                 if not are_there[again.exchange]:

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from datapunk.broker.dead_letter import ATTEMPT, DEAD_SUFFIX, ID
 from datapunk.broker.properties import PERSISTENT, Properties, decode_properties
-from datapunk.errors import InvalidEnvelope
+from datapunk.errors import InvalidEnvelope, MessageError
 from datapunk.incoming import command_digest
-from datapunk.messages.envelope import DEFAULT_TENANT, read_envelope
+from datapunk.messages.compression import decompressed
+from datapunk.messages.envelope import read_envelope
+from datapunk.settings import Settings
 from datapunk.store.originals import Original, Redrive
 from schemas.nexus.events import DeadLetterEdited
 
@@ -44,16 +46,14 @@ class Again:
     is_command: bool
 
 
-def published_again(
-    original: Original, attempt: int, edit: DeadLetterEdited | None, default_tenant: str = DEFAULT_TENANT
-) -> Again:
+def published_again(original: Original, attempt: int, edit: DeadLetterEdited | None, settings: Settings) -> Again:
     """What to publish.
 
     Args:
         original: the letter as it came.
         attempt: which time, from 1.
         edit: what differs.
-        default_tenant: of messages that name none.
+        settings: whose messages are whose, and how large they may be.
 
     Raises:
         NotPublishable: if its properties can't be read, and no edit gives what is missing.
@@ -74,7 +74,7 @@ def published_again(
             kept["actor-id"] = edit.actor
     properties = Properties(
         content_type=(edit and edit.content_type) or was.content_type,
-        content_encoding=was.content_encoding,
+        content_encoding=None if edit is not None and edit.body is not None else was.content_encoding,
         headers={**kept, ID: str(original.id), ATTEMPT: attempt},
         delivery_mode=PERSISTENT,
         priority=was.priority,
@@ -87,7 +87,7 @@ def published_again(
     )
     body = original.body if edit is None or edit.body is None else edit.body
     is_command = exchange.endswith((".commands", ".shards"))
-    redrive = _remembered(original.id, attempt, properties, body, default_tenant, is_command=is_command)
+    redrive = _remembered(original.id, attempt, properties, body, settings, is_command=is_command)
     return Again(exchange, routing_key, properties, body, redrive, is_command)
 
 
@@ -110,13 +110,14 @@ def _place(
 
 
 def _remembered(
-    id: UUID, attempt: int, properties: Properties, body: bytes, default_tenant: str, *, is_command: bool
+    id: UUID, attempt: int, properties: Properties, body: bytes, settings: Settings, *, is_command: bool
 ) -> Redrive:
     if is_command:
         try:
-            envelope = read_envelope(properties, default_tenant=default_tenant)
-        except InvalidEnvelope:
+            envelope = read_envelope(properties, default_tenant=settings.default_tenant)
+            body = decompressed(body, properties.content_encoding, settings.max_message_bytes)
+        except MessageError:
             pass  # it will fail again, and come back
         else:
             return Redrive(id, attempt, envelope.tenant, envelope.id, command_digest(envelope, body))
-    return Redrive(id, attempt, default_tenant, is_settled=not is_command)
+    return Redrive(id, attempt, settings.default_tenant, is_settled=not is_command)

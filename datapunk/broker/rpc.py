@@ -28,6 +28,7 @@ from datapunk.errors import (
     TooManyWaiting,
     UnknownMessageType,
 )
+from datapunk.messages.compression import decompressed
 from datapunk.messages.envelope import read_envelope
 from datapunk.messages.message import Answer, Message, Query
 from datapunk.messages.outcome import Outcome, Status
@@ -216,7 +217,8 @@ class QueryServer:
             raise OversizedMessage(
                 f"the body has {len(delivery.body):,} bytes, and {self._settings.max_message_bytes:,} are the limit"
             )
-        query = self._registry.decode(envelope.type, delivery.body, envelope.content_type, envelope.schema)
+        body = decompressed(delivery.body, properties.content_encoding, self._settings.max_message_bytes)
+        query = self._registry.decode(envelope.type, body, envelope.content_type, envelope.schema)
         if not isinstance(query, Query):
             raise UnknownMessageType(f"{envelope.type} is not a query; {self._module.name} answers {self._listed()}")
         most_s = self._settings.query_timeout_s

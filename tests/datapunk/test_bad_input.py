@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ from tests.raw import RawClient, raw_client
 from tests.working import working
 
 GOOD = b'{"cents":1}'
+GZIPPED = {"content_encoding": "gzip"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ CASES = {
     "missing type": Bad("invalid_envelope", "`type` is missing", options={"type": ""}),
     "actor-id that isn't text": Bad("invalid_envelope", "`actor-id` must be text", headers={"actor-id": 7}),
     "actor-id that is too long": Bad("invalid_envelope", "200 characters", headers={"actor-id": "a" * 201}),
+    "no gzip": Bad("undecodable", "no gzip", options=GZIPPED),
+    "gzip that is cut off": Bad("undecodable", "cut off", gzip.compress(GOOD)[:-9], options=GZIPPED),
+    "bytes after the gzip": Bad("undecodable", "4 bytes follow", gzip.compress(GOOD) + b"more", options=GZIPPED),
+    "50 MB in gzip": Bad("oversized", "unpacked", gzip.compress(GOOD + b" " * 50 * 1024 * 1024), options=GZIPPED),
+    "another compression": Bad("unsupported_content_type", "'zstd'", options={"content_encoding": "zstd"}),
     "50 MB": Bad("oversized", "52,428,811 bytes", b'{"cents":1}' + b" " * 50 * 1024 * 1024),
 }
 

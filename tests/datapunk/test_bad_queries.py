@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from datapunk.messages.outcome import Status
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
 from tests.accounts.module import accounts
-from tests.datapunk.test_bad_input import Bad
+from tests.datapunk.test_bad_input import GZIPPED, Bad
 from tests.projecting import set_paused
 from tests.raw import PATIENCE_S, RawClient, raw_client
 from tests.working import working
@@ -58,6 +59,7 @@ CASES = {
     "position of no event": Bad(
         "position_unknown", "no position 4611686018427387904", GOOD, QUERY, headers={"after-position": 2**62}
     ),
+    "50 MB in gzip": Bad("oversized", "unpacked", gzip.compress(GOOD + b" " * 50 * 1024 * 1024), QUERY, GZIPPED),
     "50 MB": Bad("oversized", "52,428,815 bytes", GOOD + b" " * 50 * 1024 * 1024, QUERY),
 }
 

@@ -11,8 +11,11 @@ from pathlib import Path
 
 from datapunk.errors import ConfigurationError, MessageError
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
+from datapunk.messages.compression import decompressed
 from datapunk.messages.registry import Registry
 from schemas.nexus.queries import DeadLetterFound
+
+MOST_UNPACKED = 16 * 1024 * 1024  # bytes that are shown
 
 
 def edited_body(found: DeadLetterFound, registry: Registry) -> tuple[bytes | None, str | None]:
@@ -44,10 +47,18 @@ def _in_editor(text: str) -> str:
         return file.read_text()
 
 
+def _unpacked(found: DeadLetterFound) -> bytes:
+    properties = json.loads(found.properties) or {}
+    try:
+        return decompressed(found.body, properties.get("content_encoding"), MOST_UNPACKED)
+    except MessageError:
+        return found.body
+
+
 def as_text(found: DeadLetterFound, registry: Registry, *, edited: bool) -> str | None:
     """A body for people: JSON on several lines if it's that or can be made so; None if it's no text."""
     edit = found.edit if edited else None
-    body = found.body if edit is None or edit.body is None else edit.body
+    body = _unpacked(found) if edit is None or edit.body is None else edit.body
     type = (edit and edit.type) or found.letter.type
     content_type = (edit and edit.content_type) or found.letter.content_type
     if content_type == AVRO_BINARY:
