@@ -31,6 +31,11 @@ REQUEST_DURATION = Histogram(
 REQUESTS_IN_PROGRESS = Gauge("requests_in_progress", "Requests being answered now", ["service"])
 ERRORS = Counter("error_rate", "Errors, by their code (rejections are not errors)", ["service", "error_type"])
 DEPENDENCY_UP = Gauge("dependency_up", "1 while the dependency answers", ["service", "dependency"])
+BREAKER_CHANGES = Counter(
+    "breaker_changes",
+    "Circuit breakers that changed, by what to: opened, half-opened, closed; by the process that made it so",
+    ["service", "state"],
+)
 EVENT_STREAMS = Gauge("event_streams_open", "Clients that follow events over HTTP", ["service"])
 EVENT_STREAMS_ENDED = Counter(
     "event_streams_ended",

@@ -16,10 +16,12 @@ from typing import Any
 import psycopg
 from psycopg_pool import PoolTimeout
 from purgatory import AsyncCircuitBreakerFactory, AsyncRedisUnitOfWork
+from purgatory.domain.messages.events import ContextChanged
 from purgatory.domain.model import OpenedState
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from datapunk.broker.topology import task_queue
 from datapunk.errors import ConfigurationError, SecretUnreadable
 from datapunk.messages.catalogue import Catalogue
 from datapunk.messages.registry import Registry
@@ -30,7 +32,7 @@ from datapunk.store.connection import pool
 from datapunk.store.read import events_at
 from datapunk.store.vault import Vault
 from datapunk.tasks.performing import Failed, Patience, Postponed, Tasks, performs
-from datapunk.telemetry import logs
+from datapunk.telemetry import logs, metrics
 from schemas.nexus.tasks import DeliverEvent
 from tasks.nexus.lanes import Lanes
 from tasks.nexus.sending import Sender, Undelivered
@@ -79,6 +81,7 @@ class Webhooks(Tasks):
         self._breakers = AsyncCircuitBreakerFactory(
             self._own.breaker_failures, self._own.breaker_rest_s, uow=AsyncRedisUnitOfWork(redis_url)
         )
+        self._breakers.add_listener(count_changes)
 
     async def close(self) -> None:
         """Close all of it."""
@@ -184,6 +187,12 @@ class Webhooks(Tasks):
         async with counting(task), self._pool.connection() as conn:
             await feeds.count_failed(conn, task.tenant, task.subscription, failure)
             await self._under_way.wait(task.tenant, task.subscription, task.position)
+
+
+def count_changes(name: str, what: str, event: Any) -> None:
+    """Called by a breaker to which something happened."""
+    if isinstance(event, ContextChanged):
+        metrics.BREAKER_CHANGES.labels(service=task_queue(Webhooks.module), state=event.state).inc()
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 from starlette.responses import Response
 
@@ -79,6 +80,7 @@ async def test_a_breaker_leaves_a_failing_endpoint_alone_and_closes_once_it_work
         monkeypatch.setenv(f"DATAPUNK_WEBHOOKS_{name}", value)
     receiver.answer = refuse
     database = settings.database_url.rpartition("/")[2]
+    opened, closed = changes("opened"), changes("closed")
 
     async def state() -> str:
         async with Redis.from_url(redis_url) as redis:
@@ -101,3 +103,9 @@ async def test_a_breaker_leaves_a_failing_endpoint_alone_and_closes_once_it_work
         await eventually(is_closed, "the breaker is closed")
         summary = await hooks.until(delivered=10)
     assert (summary.failed, summary.dead) == (3, 0)
+    assert (changes("opened") - opened, changes("closed") - closed) == (1, 1)
+
+
+def changes(state: str) -> float:
+    """How many breakers changed to `state` in this process."""
+    return REGISTRY.get_sample_value("breaker_changes_total", {"service": "nexus.tasks", "state": state}) or 0
