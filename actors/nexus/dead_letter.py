@@ -9,6 +9,7 @@ from __future__ import annotations
 from uuid import UUID, uuid5
 
 from actors.nexus.bodies import check_body
+from actors.nexus.who import check_who
 from datapunk import Actor, Rejected, applies, handles
 from schemas.nexus.commands import (
     DiscardDeadLetter,
@@ -28,8 +29,6 @@ from schemas.nexus.events import (
 )
 from schemas.nexus.types import DeadLetterState
 
-MAX_BY = 200  # characters
-MAX_WHY = 2_000  # characters
 CONTENT_TYPES = ("application/avro+json", "application/avro")
 
 
@@ -60,7 +59,7 @@ class DeadLetter(Actor):
     def redrive(self, command: RedriveDeadLetter) -> DeadLetterRedriven:
         """Again and again, if a person wants it: who has handled it before recognises it."""
         self._must_be_open()
-        _check_who(command.by, command.why)
+        check_who(command.by, command.why)
         if command.is_automatic and self.state is not DeadLetterState.Retrying:
             raise Rejected("not_retrying", f"dead letter {self.id} isn't tried again by itself (any more)")
         return DeadLetterRedriven(
@@ -76,7 +75,7 @@ class DeadLetter(Actor):
         """An edited message is another one, and so has another id: the old one's may be taken."""
         self._must_be_open()
         self._must_not_be_under_way()
-        _check_who(command.by, command.why)
+        check_who(command.by, command.why)
         if command.body is None and command.content_type is None and command.type is None and command.actor is None:
             raise Rejected("edit_empty", "give what is to change: body, content_type, type or actor")
         if command.content_type is not None and command.content_type not in CONTENT_TYPES:
@@ -100,7 +99,7 @@ class DeadLetter(Actor):
             return None
         self._must_be_open()
         self._must_not_be_under_way()
-        _check_who(command.by, command.why)
+        check_who(command.by, command.why)
         return DeadLetterDiscarded(by=command.by, why=command.why)
 
     @handles(FailDeadLetterAgain)
@@ -179,8 +178,3 @@ def _id(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise Rejected("dead_letter_id_invalid", f"a dead letter's id is a UUID, not {text!r}") from None
-
-
-def _check_who(by: str, why: str) -> None:
-    if len(by) > MAX_BY or len(why) > MAX_WHY:
-        raise Rejected("too_long", f"`by` has at most {MAX_BY} characters, and `why` {MAX_WHY:,}")

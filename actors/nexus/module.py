@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.nexus.bulk import Bulk
 from actors.nexus.dead_letter import DeadLetter
 from actors.nexus.keeper import Keeper
 from actors.nexus.redriver import Redriving
@@ -12,7 +13,9 @@ from datapunk.hook import Hook
 from datapunk.messages.registry import Registry
 from datapunk.module import Service
 from datapunk.settings import Settings
+from projections.nexus.bulks import Bulks
 from projections.nexus.dead_letters import DeadLetters
+from projections.nexus.find_bulks import get_bulk, list_bulks
 from projections.nexus.find_dead_letters import count_dead_letters, find_dead_letters, get_dead_letter
 from projections.nexus.find_subscriptions import get_subscription, list_subscriptions
 from projections.nexus.subscriptions import Subscriptions
@@ -27,9 +30,17 @@ def _webhooks(settings: Settings, registry: Registry, at: Hook) -> Service:
 nexus = Module(
     name="nexus",
     schemas="schemas.nexus",
-    actors=[DeadLetter, Subscription],
-    projections=[DeadLetters, Subscriptions],
-    queries=[count_dead_letters, find_dead_letters, get_dead_letter, get_subscription, list_subscriptions],
+    actors=[DeadLetter, Bulk, Subscription],
+    projections=[DeadLetters, Bulks, Subscriptions],
+    queries=[
+        count_dead_letters,
+        find_dead_letters,
+        get_dead_letter,
+        get_bulk,
+        list_bulks,
+        get_subscription,
+        list_subscriptions,
+    ],
     workflows="workflows.nexus",
     services={"keeper": Keeper, "redriver": Redriving, "watch": Watch, "webhooks": _webhooks},
     tasks="tasks.nexus.webhooks:Webhooks",

@@ -24,6 +24,9 @@ def conditions(query: FindDeadLetters | CountDeadLetters, owner: str) -> tuple[s
     if query.state is not None:
         parts.append(sql.SQL("state = %(state)s"))
         values["state"] = query.state.value
+    if query.states:
+        parts.append(sql.SQL("state = any(%(states)s)"))
+        values["states"] = [state.value for state in query.states]
     if query.crowded is not None:
         parts.append(sql.SQL("is_crowded = %(crowded)s"))
         values["crowded"] = query.crowded

@@ -45,16 +45,17 @@ COLUMNS = sql.SQL(SUMMARY)
 
 @answers(FindDeadLetters, DeadLetters)
 async def find_dead_letters(query: FindDeadLetters, asked: Asked) -> DeadLetterPage:
-    """A page, the latest first."""
+    """A page, in the order in which letters were put aside, or the other way round."""
     if not 1 <= query.limit <= MAX_PAGE:
         raise Rejected("limit_invalid", f"limit must be 1 to {MAX_PAGE}, not {query.limit}")
     condition, values = conditions(query, asked.tenant)
+    beyond, order = (sql.SQL(">"), sql.SQL("asc")) if query.oldest_first else (sql.SQL("<"), sql.SQL("desc"))
     if query.after is not None:
-        condition += sql.SQL(" and (died_at, id) < (%(after_died_at)s, %(after_id)s)")
+        condition += sql.SQL(" and (died_at, id) {} (%(after_died_at)s, %(after_id)s)").format(beyond)
         values["after_died_at"], values["after_id"] = _place(query.after)
     cursor = await asked.rows.execute(
-        sql.SQL("select {} from {} where {} order by died_at desc, id desc limit %(limit)s").format(
-            COLUMNS, TABLE, condition
+        sql.SQL("select {} from {} where {} order by died_at {}, id {} limit %(limit)s").format(
+            COLUMNS, TABLE, condition, order, order
         ),
         {**values, "limit": query.limit + 1},
     )

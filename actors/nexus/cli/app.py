@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import json
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 from uuid import UUID
 
 import typer
 
-from actors.nexus.cli.asking import Filter, count, find, get, open_letters, send
-from actors.nexus.cli.bulk import Bulk, carry_out
+from actors.nexus.cli.asking import Filter, count, count_idle, find, get, open_letters, send
+from actors.nexus.cli.bulk import Bulk, carry_out, start
 from actors.nexus.cli.editing import edited_body
 from actors.nexus.cli.showing import show_counts, show_diff, show_letter, show_list
 from datapunk.cli.messaging import Json, Tenant, open_session, out, print_json
 from schemas.nexus.commands import DiscardDeadLetter, EditDeadLetter, RedriveDeadLetter
-from schemas.nexus.types import DeadLetterState
+from schemas.nexus.types import BulkAct, DeadLetterState
 
 HELP = "Dead letters: messages that couldn't be handled. Look at them, mend them, send them again."
 
@@ -39,6 +41,10 @@ Until = Annotated[datetime | None, typer.Option("--until", help="Only those put 
 By = Annotated[str | None, typer.Option("--by", help="Who does it; by default your login.")]
 Why = Annotated[str, typer.Option("--why", help="Why: kept with it.")]
 Rate = Annotated[float | None, typer.Option("--rate", min=0.01, help="At most so many a second; by default no limit.")]
+Background = Annotated[
+    str | None,
+    typer.Option("--background", metavar="NAME", help="Let workers do it, as bulk work of this name; takes no ids."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
@@ -151,6 +157,7 @@ def redrive(
     since: Since = None,
     until: Until = None,
     rate: Rate = None,
+    background: Background = None,
     by: By = None,
     why: Why = "",
     yes: Yes = False,
@@ -159,11 +166,13 @@ def redrive(
 ) -> None:
     """Publish dead letters again, the oldest first: those named, or all open ones that the options describe.
 
-    Whatever was handled meanwhile isn't handled twice. Stop it with Ctrl-C, and run it again, at any time.
+    Whatever was handled meanwhile isn't handled twice. Stop it with Ctrl-C, and run it again, at any time; or leave it
+    to workers, with --background.
     """
     chosen = Filter(module, type, reason, state, actor, about, text, since, until)
     command = RedriveDeadLetter(by=by or getpass.getuser(), why=why)
-    _in_bulk(Bulk("redrive", "redriven", command, rate), ids, chosen, tenant, is_sure=yes, as_json=as_json)
+    bulk = Bulk("redrive", "redriven", command, BulkAct.Redrive, rate)
+    _in_bulk(bulk, ids, chosen, tenant, background, is_sure=yes, as_json=as_json)
 
 
 @app.command()
@@ -179,6 +188,7 @@ def discard(
     since: Since = None,
     until: Until = None,
     rate: Rate = None,
+    background: Background = None,
     by: By = None,
     why: Why = "",
     yes: Yes = False,
@@ -188,18 +198,37 @@ def discard(
     """Give dead letters up: those named, or all open ones that the options describe. Their originals are kept."""
     chosen = Filter(module, type, reason, state, actor, about, text, since, until)
     command = DiscardDeadLetter(by=by or getpass.getuser(), why=why)
-    _in_bulk(Bulk("discard", "discarded", command, rate), ids, chosen, tenant, is_sure=yes, as_json=as_json)
+    bulk = Bulk("discard", "discarded", command, BulkAct.Discard, rate)
+    _in_bulk(bulk, ids, chosen, tenant, background, is_sure=yes, as_json=as_json)
 
 
 def _in_bulk(
-    bulk: Bulk, ids: list[UUID] | None, chosen: Filter, tenant: str | None, *, is_sure: bool, as_json: bool
+    bulk: Bulk,
+    ids: list[UUID] | None,
+    chosen: Filter,
+    tenant: str | None,
+    background: str | None,
+    *,
+    is_sure: bool,
+    as_json: bool,
 ) -> None:
     session = open_session()
     if not ids and chosen == Filter():
         raise typer.BadParameter("say which: ids, or an option such as --module; all: --since 2000-01-01")
+    if background is not None:
+        if ids:
+            raise typer.BadParameter("--background takes options that describe letters, and no ids")
+        _confirm(bulk, asyncio.run(count_idle(session, chosen, tenant)), is_sure=is_sure)
+        position = asyncio.run(start(session, bulk, background, chosen, tenant))
+        look = f"datapunk query nexus.GetBulk --data {quote(json.dumps({'bulk': background}))}"
+        if as_json:
+            print_json({"bulk": background, "position": position})
+        else:
+            out().print(f"started; how far it is: {look}", soft_wrap=True)
+        return
     wanted = ids or asyncio.run(open_letters(session, chosen, tenant))
-    if not ids and not is_sure and wanted:
-        typer.confirm(f"{bulk.verb} {len(wanted):,} dead letters?", abort=True)
+    if not ids:
+        _confirm(bulk, len(wanted), is_sure=is_sure)
     done = asyncio.run(carry_out(session, bulk, wanted, tenant, is_quiet=as_json))
     if as_json:
         print_json({bulk.participle: done.accepted, "rejected": done.rejected})
@@ -207,3 +236,8 @@ def _in_bulk(
         out().print(f"[green]{done.accepted:,} {bulk.participle}[/green]" + done.told())
     if done.rejected:
         raise typer.Exit(3)
+
+
+def _confirm(bulk: Bulk, count: int, *, is_sure: bool) -> None:
+    if count and not is_sure:
+        typer.confirm(f"{bulk.verb} {count:,} dead letters?", abort=True)

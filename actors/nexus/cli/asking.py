@@ -42,6 +42,10 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
 
+    def states(self, otherwise: Sequence[DeadLetterState]) -> list[DeadLetterState]:
+        """The state that was said, or others."""
+        return [self.state] if self.state else list(otherwise)
+
     def as_query(self) -> dict[str, Any]:
         """As queries have it, but for the state."""
         return {
@@ -58,13 +62,11 @@ class Filter:
 
 async def find(session: Session, chosen: Filter, tenant: str | None, limit: int) -> list[DeadLetterSummary]:
     """The latest of them."""
-    found: list[DeadLetterSummary] = []
     async with Client(session.settings, session.registry) as client:
-        for state in [chosen.state] if chosen.state else OPEN:
-            page = await client.ask(FindDeadLetters(**chosen.as_query(), state=state, limit=limit), tenant=tenant)
-            assert isinstance(page, DeadLetterPage)
-            found += page.letters
-    return sorted(found, key=place, reverse=True)[:limit]
+        query = FindDeadLetters(**chosen.as_query(), states=chosen.states(OPEN), limit=limit)
+        page = await client.ask(query, tenant=tenant)
+        assert isinstance(page, DeadLetterPage)
+        return page.letters
 
 
 async def count(session: Session, chosen: Filter, tenant: str | None) -> DeadLetterCounts:
@@ -87,26 +89,29 @@ async def get(session: Session, id: UUID, tenant: str | None) -> DeadLetterFound
         return found
 
 
-async def open_letters(session: Session, chosen: Filter, tenant: str | None) -> list[UUID]:
-    """All that aren't done with nor under way, the oldest first: commands to one actor keep their order."""
-    found: list[DeadLetterSummary] = []
+async def count_idle(session: Session, chosen: Filter, tenant: str | None) -> int:
+    """How many aren't done with nor under way."""
     async with Client(session.settings, session.registry) as client:
-        for state in [chosen.state] if chosen.state else IDLE:
-            after = None
-            while True:
-                query = FindDeadLetters(**chosen.as_query(), state=state, limit=PAGE, after=after)
-                page = await client.ask(query, tenant=tenant)
-                assert isinstance(page, DeadLetterPage)
-                found += page.letters
-                after = page.next
-                if after is None:
-                    break
-    return [each.id for each in sorted(found, key=place)]
+        query = CountDeadLetters(**chosen.as_query(), states=chosen.states(IDLE))
+        counts = await client.ask(query, tenant=tenant)
+        assert isinstance(counts, DeadLetterCounts)
+        return counts.total
 
 
-def place(letter: DeadLetterSummary) -> tuple[datetime, UUID]:
-    """By which lists are in order."""
-    return letter.died_at or letter.parked_at, letter.id
+async def open_letters(session: Session, chosen: Filter, tenant: str | None) -> list[UUID]:
+    """All that aren't done with nor under way, the oldest first."""
+    ids: list[UUID] = []
+    async with Client(session.settings, session.registry) as client:
+        after = None
+        while True:
+            states = chosen.states(IDLE)
+            query = FindDeadLetters(**chosen.as_query(), states=states, oldest_first=True, limit=PAGE, after=after)
+            page = await client.ask(query, tenant=tenant)
+            assert isinstance(page, DeadLetterPage)
+            ids += [each.id for each in page.letters]
+            after = page.next
+            if after is None:
+                return ids
 
 
 async def send(session: Session, id: UUID, commands: Sequence[Command], tenant: str | None) -> list[Outcome]:

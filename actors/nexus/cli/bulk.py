@@ -13,10 +13,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from uuid_utils.compat import uuid7
 
+from actors.nexus.cli.asking import Filter
 from datapunk.cli.messaging import Session
 from datapunk.client import Client, Sending
-from datapunk.messages.message import Command
+from datapunk.errors import QueryFailed
 from datapunk.messages.outcome import Status
+from schemas.nexus.commands import DiscardDeadLetter, RedriveDeadLetter, StartBulk
+from schemas.nexus.types import BulkAct, DeadLetterFilter
 
 WINDOW = 32  # commands under way
 
@@ -29,12 +32,14 @@ class Bulk:
         verb: for people.
         participle: for people.
         command: the same for each.
+        act: the same, as workers are told.
         rate: most a second; none: no limit.
     """
 
     verb: str
     participle: str
-    command: Command
+    command: RedriveDeadLetter | DiscardDeadLetter
+    act: BulkAct
     rate: float | None = None
 
 
@@ -79,6 +84,26 @@ async def carry_out(session: Session, bulk: Bulk, ids: Iterable[UUID], tenant: s
                         done.reasons[outcome.code] += 1
                     progress.advance(task)
     return done
+
+
+async def start(session: Session, bulk: Bulk, name: str, chosen: Filter, tenant: str | None) -> int:
+    """Let workers do it; returns the position from which on they're known to.
+
+    Raises:
+        QueryFailed: with the reason, if that's rejected.
+    """
+    command = StartBulk(
+        act=bulk.act,
+        filter=DeadLetterFilter(**chosen.as_query(), state=chosen.state),
+        rate=bulk.rate,
+        by=bulk.command.by,
+        why=bulk.command.why,
+    )
+    async with Client(session.settings, session.registry) as client:
+        outcome = await client.send(command, name, tenant=tenant)
+    if outcome.status is not Status.Accepted:
+        raise QueryFailed(outcome.message, code=outcome.code)
+    return outcome.position
 
 
 async def paced(ids: list[UUID], rate: float | None) -> AsyncIterator[list[UUID]]:

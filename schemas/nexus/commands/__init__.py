@@ -10,7 +10,35 @@ from typing import ClassVar
 from uuid import UUID
 
 from datapunk.messages.message import Command
-from schemas.nexus.types import DeadLetter, DeadLetterResult, Retry
+from schemas.nexus.types import BulkAct, DeadLetter, DeadLetterFilter, DeadLetterResult, Retry
+
+
+class CancelBulk(Command, frozen=True, kw_only=True):
+    """End bulk work. What was done stays so.
+
+    Attributes:
+        by: Who: a person or a program.
+        why: For people who look at it later.
+    """
+
+    message_type: ClassVar[str] = "nexus.CancelBulk"
+    by: str = ""
+    why: str = ""
+
+
+class CompleteBulk(Command, frozen=True, kw_only=True):
+    """Sent by the workflow: bulk work is done.
+
+    Attributes:
+        total: Letters that there were when it began.
+        done: That were redriven, or discarded.
+        refused: Of which their actors said no: somebody was quicker.
+    """
+
+    message_type: ClassVar[str] = "nexus.CompleteBulk"
+    total: int
+    done: int
+    refused: int
 
 
 class DiscardDeadLetter(Command, frozen=True, kw_only=True):
@@ -83,6 +111,19 @@ class ParkDeadLetter(Command, frozen=True, kw_only=True):
     crowd: str | None = None
 
 
+class PauseBulk(Command, frozen=True, kw_only=True):
+    """Let bulk work rest until it's resumed.
+
+    Attributes:
+        by: Who: a person or a program.
+        why: For people who look at it later.
+    """
+
+    message_type: ClassVar[str] = "nexus.PauseBulk"
+    by: str = ""
+    why: str = ""
+
+
 class PauseSubscription(Command, frozen=True, kw_only=True):
     """Hold deliveries back; nothing is lost meanwhile.
 
@@ -92,6 +133,21 @@ class PauseSubscription(Command, frozen=True, kw_only=True):
 
     message_type: ClassVar[str] = "nexus.PauseSubscription"
     reason: str = ""
+
+
+class RecordBulkProgress(Command, frozen=True, kw_only=True):
+    """Sent by the workflow: how far bulk work is.
+
+    Attributes:
+        total: Letters that there were when it began.
+        done: That were redriven, or discarded.
+        refused: Of which their actors said no: somebody was quicker.
+    """
+
+    message_type: ClassVar[str] = "nexus.RecordBulkProgress"
+    total: int
+    done: int
+    refused: int
 
 
 class RedriveDeadLetter(Command, frozen=True, kw_only=True):
@@ -137,6 +193,19 @@ class ResolveDeadLetter(Command, frozen=True, kw_only=True):
     message: str = ""
 
 
+class ResumeBulk(Command, frozen=True, kw_only=True):
+    """Let bulk work go on.
+
+    Attributes:
+        by: Who: a person or a program.
+        why: For people who look at it later.
+    """
+
+    message_type: ClassVar[str] = "nexus.ResumeBulk"
+    by: str = ""
+    why: str = ""
+
+
 class ResumeSubscription(Command, frozen=True, kw_only=True):
     """Go on where a paused subscription stopped."""
 
@@ -155,6 +224,26 @@ class RotateSecret(Command, frozen=True, kw_only=True):
     message_type: ClassVar[str] = "nexus.RotateSecret"
     secret: UUID
     keep_previous_s: int = 86400
+
+
+class StartBulk(Command, frozen=True, kw_only=True):
+    """Redrive or discard many dead letters, in the background. The actor-id is a name for it, which nothing
+    had before.
+
+    Attributes:
+        act: What is done with each.
+        filter: Which.
+        rate: Most a second; none: no limit.
+        by: Who: a person or a program.
+        why: For people who look at it later.
+    """
+
+    message_type: ClassVar[str] = "nexus.StartBulk"
+    act: BulkAct
+    filter: DeadLetterFilter
+    rate: float | None = None
+    by: str = ""
+    why: str = ""
 
 
 class Subscribe(Command, frozen=True, kw_only=True):
@@ -192,32 +281,44 @@ class Unsubscribe(Command, frozen=True, kw_only=True):
 
 
 AVRO_TYPES: dict[str, type] = {
+    "nexus.CancelBulk": CancelBulk,
+    "nexus.CompleteBulk": CompleteBulk,
     "nexus.DiscardDeadLetter": DiscardDeadLetter,
     "nexus.EditDeadLetter": EditDeadLetter,
     "nexus.FailDeadLetterAgain": FailDeadLetterAgain,
     "nexus.ParkDeadLetter": ParkDeadLetter,
+    "nexus.PauseBulk": PauseBulk,
     "nexus.PauseSubscription": PauseSubscription,
+    "nexus.RecordBulkProgress": RecordBulkProgress,
     "nexus.RedriveDeadLetter": RedriveDeadLetter,
     "nexus.ReplaySubscription": ReplaySubscription,
     "nexus.ResolveDeadLetter": ResolveDeadLetter,
+    "nexus.ResumeBulk": ResumeBulk,
     "nexus.ResumeSubscription": ResumeSubscription,
     "nexus.RotateSecret": RotateSecret,
+    "nexus.StartBulk": StartBulk,
     "nexus.Subscribe": Subscribe,
     "nexus.Unsubscribe": Unsubscribe,
 }
 
 __all__ = [
     "AVRO_TYPES",
+    "CancelBulk",
+    "CompleteBulk",
     "DiscardDeadLetter",
     "EditDeadLetter",
     "FailDeadLetterAgain",
     "ParkDeadLetter",
+    "PauseBulk",
     "PauseSubscription",
+    "RecordBulkProgress",
     "RedriveDeadLetter",
     "ReplaySubscription",
     "ResolveDeadLetter",
+    "ResumeBulk",
     "ResumeSubscription",
     "RotateSecret",
+    "StartBulk",
     "Subscribe",
     "Unsubscribe",
 ]

@@ -10,7 +10,95 @@ from typing import ClassVar
 from uuid import UUID
 
 from datapunk.messages.message import Event
-from schemas.nexus.types import DeadLetter, DeadLetterResult, Retry
+from schemas.nexus.types import BulkAct, DeadLetter, DeadLetterFilter, DeadLetterResult, Retry
+
+
+class BulkCancelled(Event, frozen=True, kw_only=True):
+    """Bulk work is over before its end.
+
+    Attributes:
+        by: Who: a person or a program.
+        why: For people who look at it later.
+    """
+
+    message_type: ClassVar[str] = "nexus.BulkCancelled"
+    by: str = ""
+    why: str = ""
+
+
+class BulkCompleted(Event, frozen=True, kw_only=True):
+    """Bulk work is done.
+
+    Attributes:
+        total: Letters that there were when it began.
+        done: That were redriven, or discarded.
+        refused: Of which their actors said no: somebody was quicker.
+    """
+
+    message_type: ClassVar[str] = "nexus.BulkCompleted"
+    total: int
+    done: int
+    refused: int
+
+
+class BulkPaused(Event, frozen=True, kw_only=True):
+    """Bulk work rests until it's resumed.
+
+    Attributes:
+        by: Who: a person or a program.
+        why: For people who look at it later.
+    """
+
+    message_type: ClassVar[str] = "nexus.BulkPaused"
+    by: str = ""
+    why: str = ""
+
+
+class BulkProgressed(Event, frozen=True, kw_only=True):
+    """Bulk work got further.
+
+    Attributes:
+        total: Letters that there were when it began.
+        done: That were redriven, or discarded.
+        refused: Of which their actors said no: somebody was quicker.
+    """
+
+    message_type: ClassVar[str] = "nexus.BulkProgressed"
+    total: int
+    done: int
+    refused: int
+
+
+class BulkResumed(Event, frozen=True, kw_only=True):
+    """Bulk work goes on.
+
+    Attributes:
+        by: Who: a person or a program.
+        why: For people who look at it later.
+    """
+
+    message_type: ClassVar[str] = "nexus.BulkResumed"
+    by: str = ""
+    why: str = ""
+
+
+class BulkStarted(Event, frozen=True, kw_only=True):
+    """Many dead letters are to be redriven or discarded.
+
+    Attributes:
+        act: What is done with each.
+        filter: Which.
+        rate: Most a second; none: no limit.
+        by: Who: a person or a program.
+        why: For people who look at it later.
+    """
+
+    message_type: ClassVar[str] = "nexus.BulkStarted"
+    act: BulkAct
+    filter: DeadLetterFilter
+    rate: float | None = None
+    by: str = ""
+    why: str = ""
 
 
 class DeadLetterDiscarded(Event, frozen=True, kw_only=True):
@@ -195,6 +283,12 @@ class Unsubscribed(Event, frozen=True, kw_only=True):
 
 
 AVRO_TYPES: dict[str, type] = {
+    "nexus.BulkCancelled": BulkCancelled,
+    "nexus.BulkCompleted": BulkCompleted,
+    "nexus.BulkPaused": BulkPaused,
+    "nexus.BulkProgressed": BulkProgressed,
+    "nexus.BulkResumed": BulkResumed,
+    "nexus.BulkStarted": BulkStarted,
     "nexus.DeadLetterDiscarded": DeadLetterDiscarded,
     "nexus.DeadLetterEdited": DeadLetterEdited,
     "nexus.DeadLetterFailedAgain": DeadLetterFailedAgain,
@@ -211,6 +305,12 @@ AVRO_TYPES: dict[str, type] = {
 
 __all__ = [
     "AVRO_TYPES",
+    "BulkCancelled",
+    "BulkCompleted",
+    "BulkPaused",
+    "BulkProgressed",
+    "BulkResumed",
+    "BulkStarted",
     "DeadLetterDiscarded",
     "DeadLetterEdited",
     "DeadLetterFailedAgain",

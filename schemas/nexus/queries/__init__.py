@@ -9,8 +9,32 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
+import msgspec
+
 from datapunk.messages.message import Answer, Query
-from schemas.nexus.types import DeadLetter, DeadLetterCount, DeadLetterEdit, DeadLetterState, DeadLetterStep, DeadLetterSummary, SubscriptionSummary
+from schemas.nexus.types import BulkSummary, DeadLetter, DeadLetterCount, DeadLetterEdit, DeadLetterState, DeadLetterStep, DeadLetterSummary, SubscriptionSummary
+
+
+class Bulk(Answer, frozen=True, kw_only=True):
+    """Bulk work.
+
+    Attributes:
+        summary: All of it.
+    """
+
+    message_type: ClassVar[str] = "nexus.Bulk"
+    summary: BulkSummary
+
+
+class BulkList(Answer, frozen=True, kw_only=True):
+    """Bulk work.
+
+    Attributes:
+        bulks: The latest first.
+    """
+
+    message_type: ClassVar[str] = "nexus.BulkList"
+    bulks: list[BulkSummary]
 
 
 class CountDeadLetters(Query, frozen=True, kw_only=True):
@@ -21,6 +45,7 @@ class CountDeadLetters(Query, frozen=True, kw_only=True):
         type: Only of this message type.
         reason: Only with this code.
         state: Only those that stand so.
+        states: Only those that stand in one of these; none: anyhow.
         actor: Only those for this actor.
         tenant: Only those about this one's data.
         text: Only those whose message has this in it; case doesn't matter.
@@ -35,6 +60,7 @@ class CountDeadLetters(Query, frozen=True, kw_only=True):
     type: str | None = None
     reason: str | None = None
     state: DeadLetterState | None = None
+    states: list[DeadLetterState] = msgspec.field(default_factory=list[DeadLetterState])
     actor: str | None = None
     tenant: str | None = None
     text: str | None = None
@@ -83,7 +109,7 @@ class DeadLetterPage(Answer, frozen=True, kw_only=True):
     """A page of dead letters.
 
     Attributes:
-        letters: The latest first.
+        letters: In the order asked for.
         next: Pass it as `after` to go on; none: that was all.
     """
 
@@ -93,19 +119,21 @@ class DeadLetterPage(Answer, frozen=True, kw_only=True):
 
 
 class FindDeadLetters(Query, frozen=True, kw_only=True):
-    """Dead letters that meet all conditions, the latest first, a page at a time.
+    """Dead letters that meet all conditions, the latest first unless told otherwise, a page at a time.
 
     Attributes:
         module: Only this module's.
         type: Only of this message type.
         reason: Only with this code.
         state: Only those that stand so.
+        states: Only those that stand in one of these; none: anyhow.
         actor: Only those for this actor.
         tenant: Only those about this one's data.
         text: Only those whose message has this in it; case doesn't matter.
         crowded: Only those that came with many others for the same cause, or only those that didn't.
         since: Only those put aside then or later.
         until: Only those put aside before.
+        oldest_first: The other way round.
         limit: Most in the answer, 1 to 1,000.
         after: The `next` of the page before.
     """
@@ -116,14 +144,28 @@ class FindDeadLetters(Query, frozen=True, kw_only=True):
     type: str | None = None
     reason: str | None = None
     state: DeadLetterState | None = None
+    states: list[DeadLetterState] = msgspec.field(default_factory=list[DeadLetterState])
     actor: str | None = None
     tenant: str | None = None
     text: str | None = None
     crowded: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
+    oldest_first: bool = False
     limit: int = 100
     after: str | None = None
+
+
+class GetBulk(Query, frozen=True, kw_only=True):
+    """How far is bulk work?
+
+    Attributes:
+        bulk: Its id.
+    """
+
+    message_type: ClassVar[str] = "nexus.GetBulk"
+    answer_type: ClassVar[str] = "nexus.Bulk"
+    bulk: str
 
 
 class GetDeadLetter(Query, frozen=True, kw_only=True):
@@ -148,6 +190,18 @@ class GetSubscription(Query, frozen=True, kw_only=True):
     message_type: ClassVar[str] = "nexus.GetSubscription"
     answer_type: ClassVar[str] = "nexus.Subscription"
     subscription: str
+
+
+class ListBulks(Query, frozen=True, kw_only=True):
+    """Bulk work, the latest first.
+
+    Attributes:
+        limit: Most in the answer, 1 to 1,000.
+    """
+
+    message_type: ClassVar[str] = "nexus.ListBulks"
+    answer_type: ClassVar[str] = "nexus.BulkList"
+    limit: int = 100
 
 
 class ListSubscriptions(Query, frozen=True, kw_only=True):
@@ -191,13 +245,17 @@ class SubscriptionList(Answer, frozen=True, kw_only=True):
 
 
 AVRO_TYPES: dict[str, type] = {
+    "nexus.Bulk": Bulk,
+    "nexus.BulkList": BulkList,
     "nexus.CountDeadLetters": CountDeadLetters,
     "nexus.DeadLetterCounts": DeadLetterCounts,
     "nexus.DeadLetterFound": DeadLetterFound,
     "nexus.DeadLetterPage": DeadLetterPage,
     "nexus.FindDeadLetters": FindDeadLetters,
+    "nexus.GetBulk": GetBulk,
     "nexus.GetDeadLetter": GetDeadLetter,
     "nexus.GetSubscription": GetSubscription,
+    "nexus.ListBulks": ListBulks,
     "nexus.ListSubscriptions": ListSubscriptions,
     "nexus.Subscription": Subscription,
     "nexus.SubscriptionList": SubscriptionList,
@@ -205,13 +263,17 @@ AVRO_TYPES: dict[str, type] = {
 
 __all__ = [
     "AVRO_TYPES",
+    "Bulk",
+    "BulkList",
     "CountDeadLetters",
     "DeadLetterCounts",
     "DeadLetterFound",
     "DeadLetterPage",
     "FindDeadLetters",
+    "GetBulk",
     "GetDeadLetter",
     "GetSubscription",
+    "ListBulks",
     "ListSubscriptions",
     "Subscription",
     "SubscriptionList",

@@ -12,6 +12,95 @@ from uuid import UUID
 import msgspec
 
 
+class BulkAct(StrEnum):
+    """What is done with many dead letters."""
+
+    Redrive = "Redrive"
+    Discard = "Discard"
+
+
+class BulkState(StrEnum):
+    """How bulk work stands."""
+
+    Running = "Running"
+    Paused = "Paused"
+    Cancelled = "Cancelled"
+    Completed = "Completed"
+
+
+class DeadLetterState(StrEnum):
+    """Where a dead letter stands. Retrying: it's tried again by itself. Parked: it waits for a person.
+    Redriven: it was published again, and what came of it isn't known yet. Resolved: it was handled.
+    Discarded: it was given up.
+    """
+
+    Retrying = "Retrying"
+    Parked = "Parked"
+    Redriven = "Redriven"
+    Resolved = "Resolved"
+    Discarded = "Discarded"
+
+
+class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which dead letters are meant: those that meet all conditions, and are neither done with nor under way.
+
+    Attributes:
+        module: Only this module's.
+        type: Only of this message type.
+        reason: Only with this code.
+        state: Only those that stand so: Parked or Retrying; by default both.
+        actor: Only those for this actor.
+        tenant: Only those about this one's data.
+        text: Only those whose message has this in it; case doesn't matter.
+        since: Only those put aside then or later.
+        until: Only those put aside before.
+    """
+
+    module: str | None = None
+    type: str | None = None
+    reason: str | None = None
+    state: DeadLetterState | None = None
+    actor: str | None = None
+    tenant: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class BulkSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Bulk work, and how far it is.
+
+    Attributes:
+        bulk: Its id.
+        act: What is done with each letter.
+        filter: Which letters.
+        rate: Most a second; none: no limit.
+        state: How it stands.
+        total: Letters that there were when it began.
+        done: That were redriven, or discarded.
+        refused: Of which their actors said no: somebody was quicker.
+        by: Who started it.
+        why: What for.
+        message: Who paused or cancelled it, and why.
+        started_at: When it was started.
+        updated_at: When its latest event was.
+    """
+
+    bulk: str
+    act: BulkAct
+    filter: DeadLetterFilter
+    rate: float | None = None
+    state: BulkState
+    total: int
+    done: int
+    refused: int
+    by: str
+    why: str
+    message: str = ""
+    started_at: datetime
+    updated_at: datetime
+
+
 class DeadLetterKind(StrEnum):
     """Kinds of reasons. Poison: wrong in itself. Schema: of a type or schema that nobody knew. Failed: what
     it led to failed, and may not the next time. Unroutable: no queue took it. Expired: nobody took it in
@@ -67,19 +156,6 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     content_type: str | None = None
     size: int
-
-
-class DeadLetterState(StrEnum):
-    """Where a dead letter stands. Retrying: it's tried again by itself. Parked: it waits for a person.
-    Redriven: it was published again, and what came of it isn't known yet. Resolved: it was handled.
-    Discarded: it was given up.
-    """
-
-    Retrying = "Retrying"
-    Parked = "Parked"
-    Redriven = "Redriven"
-    Resolved = "Resolved"
-    Discarded = "Discarded"
 
 
 class DeadLetterCount(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,10 +323,14 @@ class SubscriptionSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AVRO_TYPES: dict[str, type] = {
+    "nexus.BulkAct": BulkAct,
+    "nexus.BulkState": BulkState,
+    "nexus.BulkSummary": BulkSummary,
+    "nexus.DeadLetterFilter": DeadLetterFilter,
+    "nexus.DeadLetterState": DeadLetterState,
     "nexus.DeadLetter": DeadLetter,
     "nexus.DeadLetterKind": DeadLetterKind,
     "nexus.DeadLetterCount": DeadLetterCount,
-    "nexus.DeadLetterState": DeadLetterState,
     "nexus.DeadLetterEdit": DeadLetterEdit,
     "nexus.DeadLetterResult": DeadLetterResult,
     "nexus.DeadLetterStep": DeadLetterStep,
@@ -262,9 +342,13 @@ AVRO_TYPES: dict[str, type] = {
 
 __all__ = [
     "AVRO_TYPES",
+    "BulkAct",
+    "BulkState",
+    "BulkSummary",
     "DeadLetter",
     "DeadLetterCount",
     "DeadLetterEdit",
+    "DeadLetterFilter",
     "DeadLetterKind",
     "DeadLetterResult",
     "DeadLetterState",

@@ -10,7 +10,8 @@ import pytest
 
 from actors.nexus.bodies import installed
 from datapunk.settings import Settings
-from schemas.nexus.types import DeadLetterState
+from schemas.nexus.queries import Bulk, GetBulk
+from schemas.nexus.types import BulkAct, DeadLetterState
 from tests.actors.nexus.letters import Letters, keeping
 from tests.command_line import CommandLine
 
@@ -82,6 +83,13 @@ async def test_many_are_handled_by_what_they_have_in_common(letters: Letters, da
         ("accounts.Deposit", "Discarded", 5),
         ("accounts.OpenAccount", "Parked", 1),
     }
+    started = await datapunk("dlq", "redrive", "--module", "accounts", "--rate", "2", "--background", "again", "--yes")
+    assert started.out.startswith("started; how far it is: datapunk query nexus.GetBulk --data")
+    bulk = await letters.client.ask(GetBulk(bulk="again"))
+    assert isinstance(bulk, Bulk)
+    assert (bulk.summary.act, bulk.summary.rate, bulk.summary.filter.module) == (BulkAct.Redrive, 2.0, "accounts")
+    twice = await datapunk("dlq", "redrive", "--module", "accounts", "--background", "again", "--yes")
+    assert "bulk_exists" in twice.err
     nobody = await datapunk("dlq", "redrive")
     assert nobody.status == 2
     assert "say which" in nobody.err

@@ -9,15 +9,18 @@ import pytest
 from datapunk.settings import Settings
 from datapunk.temporal.histories import write_history
 from datapunk.testing.timers import running_platform_with_timers
+from schemas.nexus.commands import PauseBulk, ResumeBulk, StartBulk
 from schemas.nexus.events import DeadLetterParked
 from schemas.nexus.queries import DeadLetterPage, FindDeadLetters
-from schemas.nexus.types import DeadLetterState
+from schemas.nexus.types import BulkAct, DeadLetterState
 from tests.accounts.commands import Misbehave
 from tests.workflows.histories import FOLDER
+from tests.workflows.nexus.test_bulk import DEPOSITS, bad_deposits
 from tests.workflows.nexus.test_crowd import counted
 from tests.workflows.nexus.test_dead_letter import HOUR, MOMENT, fail, modules, settings, stands, workflow_of
 from tests.working import eventually
 from workflows.nexus.acts import Edit
+from workflows.nexus.bulk import DeadLetterBulkWorkflow
 from workflows.nexus.crowd import DeadLetterCrowdWorkflow
 from workflows.nexus.dead_letter import DeadLetterWorkflow
 
@@ -57,3 +60,18 @@ async def test_record_a_crowd(modules, settings: Settings, time_skipping_address
         handle = platform.workflow(DeadLetterCrowdWorkflow, f"accounts:accounts.Misbehave:handler_failed/{minute}")
         await handle.result()
         write_history(await handle.fetch_history(), FOLDER / "nexus" / "DeadLetterCrowdWorkflow-spent.json")
+
+
+async def test_record_bulk_work(modules, settings: Settings, time_skipping_address: str) -> None:
+    """At a rate, and paused on the way."""
+    async with running_platform_with_timers(modules, settings, time_skipping_address) as platform:
+        await bad_deposits(platform, 3)
+        await platform.send(StartBulk(act=BulkAct.Discard, filter=DEPOSITS, rate=1 / 60, by="ada"), "b")
+        await platform.skip(MOMENT)
+        await platform.send(PauseBulk(by="ada"), "b")
+        await platform.skip(HOUR)
+        await platform.send(ResumeBulk(by="ada"), "b")
+        await platform.skip(HOUR)
+        handle = platform.workflow(DeadLetterBulkWorkflow, "b")
+        await handle.result()
+        write_history(await handle.fetch_history(), FOLDER / "nexus" / "DeadLetterBulkWorkflow-completed.json")
