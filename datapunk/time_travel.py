@@ -17,8 +17,7 @@ from datapunk.messages.message import Event
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.store.events import RecordedEvent
-from datapunk.store.read import read_stream
-from datapunk.store.statements import statement
+from datapunk.store.read import read_stream, version_at
 
 PAGE = 200  # events a query; each may be large
 
@@ -114,14 +113,7 @@ class TimeMachine:
                 before = _state(actor)
 
     async def _version(self, at: Point | None) -> int | None:
-        if not isinstance(at, datetime):
-            return at
-        cursor = await self._conn.execute(
-            statement("version_at"), {"tenant": self._tenant, "stream": self._stream, "at": at}
-        )
-        row = await cursor.fetchone()
-        assert row is not None  # an aggregate
-        return int(row[0])
+        return await version_at(self._conn, self._tenant, self._stream, at) if isinstance(at, datetime) else at
 
     async def _events(self, until: int | None) -> AsyncIterator[tuple[RecordedEvent, Event]]:
         version = 0

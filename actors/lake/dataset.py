@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 
-from actors.lake.record_schema import check_record_schema
+from actors.lake.record_schema import check_record_schema, check_retention_field
 from datapunk import Actor, Rejected, applies, handles
-from schemas.lake.commands import CreateDataset, DeleteDataset, RenameDataset
-from schemas.lake.events import DatasetCreated, DatasetDeleted, DatasetRenamed
+from schemas.lake.commands import CreateDataset, DeleteDataset, RenameDataset, SetRetention
+from schemas.lake.events import DatasetCreated, DatasetDeleted, DatasetRenamed, RetentionSet
 
 ID = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 MAX_NAME = 200  # characters
 MAX_DESCRIPTION = 2_000  # characters; lists show it
 MAX_PARTITIONS = 64
+MAX_RETENTION_DAYS = 36_500
 
 
 class Dataset(Actor):
@@ -24,6 +25,8 @@ class Dataset(Actor):
     partitions: int = 0
     indexes: tuple[str, ...] = ()
     is_deleted: bool = False
+    retention_days: int | None = None
+    retention_field: str | None = None
 
     @handles(CreateDataset)
     def create(self, command: CreateDataset) -> DatasetCreated:
@@ -64,6 +67,20 @@ class Dataset(Actor):
         self.must_exist()
         return DatasetDeleted(reason=command.reason)
 
+    @handles(SetRetention)
+    def set_retention(self, command: SetRetention) -> RetentionSet | None:
+        """What holds already changes nothing."""
+        self.must_exist()
+        if command.days is not None and not 1 <= command.days <= MAX_RETENTION_DAYS:
+            raise Rejected("retention_invalid", f"days must be 1 to {MAX_RETENTION_DAYS:,}, not {command.days:,}")
+        if command.field is not None:
+            if command.days is None:
+                raise Rejected("retention_invalid", "a field needs days: without them records are kept for ever")
+            check_retention_field(self.schema or "", command.field)
+        if (command.days, command.field) == (self.retention_days, self.retention_field):
+            return None
+        return RetentionSet(days=command.days, field=command.field)
+
     @applies(DatasetCreated)
     def created(self, event: DatasetCreated) -> None:
         """Remember what later commands are judged by."""
@@ -74,6 +91,11 @@ class Dataset(Actor):
     def renamed(self, event: DatasetRenamed) -> None:
         """Take the new name."""
         self.name = event.name
+
+    @applies(RetentionSet)
+    def retained(self, event: RetentionSet) -> None:
+        """Remember what partitions may let go."""
+        self.retention_days, self.retention_field = event.days, event.field
 
     @applies(DatasetDeleted)
     def deleted(self, event: DatasetDeleted) -> None:

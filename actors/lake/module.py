@@ -19,6 +19,6 @@ lake = Module(
     actors=[Dataset, Partition, Ingestion],
     projections=[Datasets, Records, Ingestions],
     queries=[get_dataset, list_datasets, find_records, get_ingestion],
-    workflows="workflows.lake.ingest_file",
+    workflows="workflows.lake",
     description="Datasets: create them, append records or whole files, find records.",
 )

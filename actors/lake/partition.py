@@ -11,8 +11,8 @@ from actors.lake.records import check_depth, check_indexed
 from datapunk import Actor, Rejected, applies, handles, reads
 from datapunk.errors import UndecodableMessage
 from datapunk.messages.codec import codec_of_text
-from schemas.lake.commands import AppendRecords
-from schemas.lake.events import RecordsAppended
+from schemas.lake.commands import AppendRecords, ExpireRecords
+from schemas.lake.events import RecordsAppended, RecordsExpired
 
 MAX_RECORDS = 5_000  # a command
 MAX_BYTES = 7 * 1024 * 1024  # a command; as JSON in JSON they're up to twice that, and brokers refuse 16 MiB
@@ -28,6 +28,7 @@ class Partition(Actor):
 
     dataset = reads(Dataset, at=dataset_of)
     records: int = 0
+    expired: int = 0  # of these, no longer in the tables
 
     @handles(AppendRecords)
     def append(self, command: AppendRecords) -> RecordsAppended:
@@ -47,10 +48,35 @@ class Partition(Actor):
             records=command.records,
         )
 
+    @handles(ExpireRecords)
+    def expire(self, command: ExpireRecords) -> RecordsExpired:
+        """They go as the dataset's retention is now, and each is counted once."""
+        self.dataset.must_exist()
+        number = self._number()
+        if self.dataset.retention_days is None or self.dataset.retention_field != command.field:
+            raise Rejected("retention_changed", f"dataset {self.dataset.id} isn't kept by that rule (any more)")
+        if command.expired != self.expired:
+            raise Rejected("expiry_outdated", f"{self.expired:,} records went before, not {command.expired:,}")
+        if not 0 < command.until <= self.records or not 0 < command.count <= command.until:
+            raise Rejected("expiry_invalid", f"the partition has {self.records:,} records")
+        return RecordsExpired(
+            dataset=self.dataset.id,
+            partition=number,
+            until=command.until,
+            field=command.field,
+            before=command.before,
+            count=command.count,
+        )
+
     @applies(RecordsAppended)
     def appended(self, event: RecordsAppended) -> None:
         """Count them."""
         self.records += event.count
+
+    @applies(RecordsExpired)
+    def went(self, event: RecordsExpired) -> None:
+        """Count them."""
+        self.expired += event.count
 
     def _number(self) -> int:
         number = self.id.rpartition(":")[2]

@@ -12,6 +12,10 @@ MAX_COLUMN_BYTES = 63  # Postgres cuts longer identifiers, and two fields could 
 MAX_FIELDS = 1000  # Postgres bears 1,600 columns, and a query needs some for itself
 MAX_INDEXES = 16  # each is one more table for each partition
 KEYS = frozenset({("string", None), ("string", "uuid"), ("int", None), ("long", None), ("enum", None)})
+TIMES = frozenset(
+    {("int", "date")}
+    | {("long", f"{kind}-{unit}") for kind in ("timestamp", "local-timestamp") for unit in ("millis", "micros")}
+)
 STRUCTURES = frozenset({"array", "map", "record", "error", "union", "null"})
 
 # Postgres keeps a row in one page, whatever it moves out of it: 8,160 bytes, less the row's header and place.
@@ -50,6 +54,19 @@ def check_record_schema(text: str, key: str | None, indexes: Sequence[str]) -> N
             )
         if name in indexes[:number]:
             raise Rejected("index_invalid", f"field {name}: it's listed twice")
+
+
+def check_retention_field(text: str, name: str) -> None:
+    """Reject a field that tells no time.
+
+    Raises:
+        Rejected: `retention_invalid`.
+    """
+    field = next((field for field in codec_of_text(text).fields if field.name == name), None)
+    if field is None:
+        raise Rejected("retention_invalid", f"the schema has no field {name!r:.100}")
+    if (field.type, field.logical_type) not in TIMES:
+        raise Rejected("retention_invalid", f"field {name}: retention counts from a date or a timestamp")
 
 
 def _check_columns(fields: Sequence[FieldDescription]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +33,14 @@ async def read_stream(
             {"tenant": tenant, "stream": stream, "from_version": from_version, "limit": limit},
         )
         return await cursor.fetchall()
+
+
+async def version_at(conn: AsyncConnection[Any], tenant: str, stream: str, at: datetime) -> int:
+    """The version that an actor had at a time; 0 if it had no event by then."""
+    cursor = await conn.execute(statement("version_at"), {"tenant": tenant, "stream": stream, "at": at})
+    row = await cursor.fetchone()
+    assert row is not None  # an aggregate
+    return int(row[0])
 
 
 async def read_all(

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from datapunk import Projection, Recorded, Rows, projects
-from schemas.lake.events import DatasetCreated, DatasetDeleted, DatasetRenamed, RecordsAppended
+from schemas.lake.events import (
+    DatasetCreated,
+    DatasetDeleted,
+    DatasetRenamed,
+    RecordsAppended,
+    RecordsExpired,
+    RetentionSet,
+)
 
 
 class Datasets(Projection):
@@ -13,6 +20,7 @@ class Datasets(Projection):
 
     module = "lake"
     name = "datasets"
+    version = 2  # with retention
 
     @projects(DatasetCreated)
     async def created(self, rows: Rows, events: Sequence[Recorded[DatasetCreated]]) -> None:
@@ -48,6 +56,26 @@ class Datasets(Projection):
             await cursor.executemany(
                 "update datasets set name = %s, updated_at = %s where tenant = %s and id = %s",
                 [(recorded.event.name, recorded.at, recorded.tenant, recorded.actor) for recorded in events],
+            )
+
+    @projects(RetentionSet)
+    async def retained(self, rows: Rows, events: Sequence[Recorded[RetentionSet]]) -> None:
+        """Keep what was said last."""
+        async with rows.cursor() as cursor:
+            await cursor.executemany(
+                "update datasets set retention_days = %s, retention_field = %s, updated_at = %s "
+                "where tenant = %s and id = %s",
+                [(each.event.days, each.event.field, each.at, each.tenant, each.actor) for each in events],
+            )
+
+    @projects(RecordsExpired)
+    async def expired(self, rows: Rows, events: Sequence[Recorded[RecordsExpired]]) -> None:
+        """Take off the counts."""
+        async with rows.cursor() as cursor:
+            await cursor.executemany(
+                "update datasets set records = records - %s, updated_at = greatest(updated_at, %s) "
+                "where tenant = %s and id = %s",
+                [(each.event.count, each.at, each.tenant, each.event.dataset) for each in events],
             )
 
     @projects(DatasetDeleted)

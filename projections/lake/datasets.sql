@@ -10,5 +10,7 @@ create table datasets (
     records bigint not null default 0,
     created_at timestamptz not null,
     updated_at timestamptz not null,
+    retention_days integer,
+    retention_field text,
     primary key (tenant, id)
 )

@@ -17,14 +17,22 @@ SUMMARY = "id, name, description, records, partitions, created_at, updated_at"
 async def get_dataset(query: GetDataset, asked: Asked) -> Dataset:
     """One dataset, or `dataset_unknown`."""
     cursor = await asked.rows.execute(
-        f"select {SUMMARY}, schema, key, indexes from lake_datasets.datasets where tenant = %s and id = %s",  # noqa: S608  # a constant
+        f"select {SUMMARY}, schema, key, indexes, retention_days, retention_field "  # noqa: S608  # a constant
+        "from lake_datasets.datasets where tenant = %s and id = %s",
         (asked.tenant, query.dataset),
     )
     row = await cursor.fetchone()
     if row is None:
         raise Rejected("dataset_unknown", f"there is no dataset {query.dataset}")
-    *summary, schema, key, indexes = row
-    return Dataset(summary=_summary(summary), schema=schema, key=key, indexes=indexes)
+    *summary, schema, key, indexes, days, field = row
+    return Dataset(
+        summary=_summary(summary),
+        schema=schema,
+        key=key,
+        indexes=indexes,
+        retention_days=days,
+        retention_field=field,
+    )
 
 
 @answers(ListDatasets, Datasets)

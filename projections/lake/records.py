@@ -11,8 +11,9 @@ from psycopg import sql
 from datapunk import Projection, Recorded, Rows, projects
 from datapunk.messages.codec import codec_of_text
 from projections.lake.columns import OFFSET, PARTITION, Column, columns_of
+from projections.lake.expiry import is_older
 from projections.lake.structures import structures_of
-from schemas.lake.events import DatasetCreated, DatasetDeleted, RecordsAppended
+from schemas.lake.events import DatasetCreated, DatasetDeleted, RecordsAppended, RecordsExpired
 
 
 def table_name(number: int) -> str:
@@ -25,7 +26,7 @@ class Records(Projection):
 
     module = "lake"
     name = "records"
-    version = 2  # structures as json, text compared by code point
+    version = 3  # with what expired
 
     @projects(DatasetCreated)
     async def created(self, rows: Rows, events: Sequence[Recorded[DatasetCreated]]) -> None:
@@ -70,6 +71,28 @@ class Records(Projection):
             number, schema = entry
             await _copy(rows, f"{table_name(number)}_{partition}", partition, schema, appended)
 
+    @projects(RecordsExpired)
+    async def expired(self, rows: Rows, events: Sequence[Recorded[RecordsExpired]]) -> None:
+        """Delete the rows: of those that were there by then, so that a rebuild deletes the same ones."""
+        catalog = await _look_up(rows, {(recorded.tenant, recorded.event.dataset) for recorded in events})
+        for recorded in events:
+            event = recorded.event
+            entry = catalog.get((recorded.tenant, event.dataset))
+            if entry is None:
+                continue
+            number, schema = entry
+            await rows.execute(
+                sql.SQL("delete from {} where {}").format(
+                    sql.Identifier(f"{table_name(number)}_{event.partition}"),
+                    is_older(schema, event.until, event.field, event.before),
+                )
+            )
+            await rows.execute(
+                "insert into expired as known values (%s, %s, %s) "
+                "on conflict (number, partition) do update set records = known.records + excluded.records",
+                (number, event.partition, event.count),
+            )
+
     @projects(DatasetDeleted)
     async def deleted(self, rows: Rows, events: Sequence[Recorded[DatasetDeleted]]) -> None:
         """Drop the dataset's table."""
@@ -81,6 +104,7 @@ class Records(Projection):
             found = await cursor.fetchone()
             if found is not None:
                 await rows.execute(sql.SQL("drop table {}").format(sql.Identifier(table_name(found[0]))))
+                await rows.execute("delete from expired where number = %s", found)
 
 
 def _create_table(table: str, columns: Sequence[Column]) -> sql.Composed:

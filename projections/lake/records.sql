@@ -5,4 +5,11 @@ create table catalog (
     schema text not null,
     key text,
     primary key (tenant, dataset)
+);
+
+create table expired (
+    number bigint not null,
+    partition integer not null,
+    records bigint not null,
+    primary key (number, partition)
 )

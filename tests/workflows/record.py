@@ -17,19 +17,20 @@ from actors.lake.module import lake
 from datapunk.messages.message import Command
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
-from datapunk.temporal.calling import workflow_id
+from datapunk.temporal.calling import task_queue, workflow_id
 from datapunk.temporal.connection import connect
 from datapunk.temporal.discovery import find_workflows
 from datapunk.temporal.histories import write_history
 from datapunk.testing.platform import running_platform
 from datapunk.testing.timers import running_platform_with_timers
-from schemas.lake.commands import IngestFile
-from schemas.lake.queries import GetIngestion
+from schemas.lake.commands import AppendRecords, CreateDataset, IngestFile, SetRetention
+from schemas.lake.queries import GetDataset, GetIngestion
 from tests.accounts.bonus import STINGY
 from tests.accounts.commands import Deposit, OpenAccount
 from tests.workflows.histories import FOLDER, RECORDED
 from tests.working import DEADLINE_S, eventually
 
+DAY = {"type": "int", "logicalType": "date"}
 LATER = timedelta(days=2)
 ROOT = Path(__file__).parents[2]
 
@@ -94,3 +95,17 @@ async def test_record_an_ingestion(
         file = FOLDER / "lake" / f"IngestFileWorkflow-{name}.json"
         write_history(await handle.fetch_history(), file)
         file.write_text(file.read_text().replace(f"{ROOT}/", ""))  # of where it was recorded nothing is told
+
+
+async def test_record_an_expiry(settings_with_temporal: Settings) -> None:
+    temporal = await connect(settings_with_temporal, Registry.of([lake]))
+    async with running_platform([lake], settings_with_temporal, with_workflows=True) as platform:
+        schema = json.dumps({"type": "record", "name": "R", "fields": [{"name": "day", "type": DAY}]})
+        await platform.send(CreateDataset(name="Days", schema=schema, partitions=1), "days")
+        await platform.send(SetRetention(days=1, field="day"), "days")
+        await platform.send(AppendRecords(records='[{"day": 1}]'), "days:0")
+        await platform.ask(GetDataset(dataset="days"))
+        handle = await temporal.start_workflow("ExpireRecordsWorkflow", id="expiry", task_queue=task_queue("lake"))
+        async with asyncio.timeout(DEADLINE_S):
+            assert await handle.result() == 1
+        write_history(await handle.fetch_history(), FOLDER / "lake" / "ExpireRecordsWorkflow-one.json")

@@ -1,4 +1,4 @@
-"""`datapunk lake`: files of data into datasets and out of them. What reads files is loaded by the commands alone."""
+"""`datapunk lake`: files into datasets and out of them, and how long records stay. Commands load what reads files."""
 
 from __future__ import annotations
 
@@ -133,6 +133,32 @@ def dump(
     from workflows.lake.files.dumping import dump as dump_rows
 
     dump_rows(dataset, file, _format(format), where or (), tenant, overwrite=overwrite, as_json=as_json)
+
+
+@app.command()
+def retain(
+    dataset: Annotated[str, typer.Argument(help="The dataset's id.")],
+    days: Annotated[int | None, typer.Option(min=1, max=36_500, help="How many days records are kept.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD",
+            help="A date or timestamp of theirs, from which on that counts; by default from when they came.",
+        ),
+    ] = None,
+    forever: Annotated[bool, typer.Option("--forever", help="Keep records for ever from now on.")] = False,
+    tenant: Tenant = None,
+    as_json: Json = False,
+) -> None:
+    """Say how long a dataset's records are kept: older ones go from its tables, while workflows run.
+
+    Events stay, with the records in them: exports have them, and so does time travel.
+    """
+    from workflows.lake.retaining import retain as set_retention
+
+    if forever == (days is not None):
+        raise typer.BadParameter("say either --days N or --forever")
+    asyncio.run(set_retention(dataset, days, by, tenant, as_json=as_json))
 
 
 def _format(name: str | None) -> Format | None:

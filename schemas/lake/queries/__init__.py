@@ -22,6 +22,8 @@ class Dataset(Answer, frozen=True, kw_only=True):
         schema: The Avro schema of its records.
         key: The field that identifies a record, if any.
         indexes: Indexed fields, besides the key.
+        retention_days: How many days its records are kept. None: for ever.
+        retention_field: Of the records, from which on that counts. None: from when they came.
     """
 
     message_type: ClassVar[str] = "lake.Dataset"
@@ -29,6 +31,8 @@ class Dataset(Answer, frozen=True, kw_only=True):
     schema: str
     key: str | None = None
     indexes: list[str] = msgspec.field(default_factory=list[str])
+    retention_days: int | None = None
+    retention_field: str | None = None
 
 
 class DatasetList(Answer, frozen=True, kw_only=True):

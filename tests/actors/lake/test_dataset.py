@@ -9,8 +9,8 @@ import pytest
 
 from actors.lake.dataset import Dataset
 from datapunk.testing import given
-from schemas.lake.commands import CreateDataset, DeleteDataset, RenameDataset
-from schemas.lake.events import DatasetCreated, DatasetDeleted, DatasetRenamed
+from schemas.lake.commands import CreateDataset, DeleteDataset, RenameDataset, SetRetention
+from schemas.lake.events import DatasetCreated, DatasetDeleted, DatasetRenamed, RetentionSet
 
 WEATHER = json.dumps(
     {
@@ -219,3 +219,26 @@ def test_a_dataset_is_deleted_once() -> None:
 def test_what_does_not_exist_can_not_be_changed(command: RenameDataset | DeleteDataset) -> None:
     given(Dataset).when(command).rejects("dataset_unknown")
     given(Dataset, CREATED, DatasetDeleted()).when(command).rejects("dataset_deleted")
+
+
+DAY = {"type": "int", "logicalType": "date"}
+KEPT = DatasetCreated(name="Weather", schema=record_of(("station", "string"), ("day", DAY), ("at", ["null", DAY])))
+
+
+@pytest.mark.parametrize(("days", "field"), [(1, None), (36_500, "day"), (7, "at")])
+def test_retention_is_set_once_and_can_end(days: int, field: str | None) -> None:
+    kept = RetentionSet(days=days, field=field)
+    given(Dataset, KEPT).when(SetRetention(days=days, field=field)).then(kept)
+    given(Dataset, KEPT, kept).when(SetRetention(days=days, field=field)).then()
+    given(Dataset, KEPT, kept).when(SetRetention()).then(RetentionSet())
+
+
+@pytest.mark.parametrize(
+    ("days", "field"), [(0, None), (-1, None), (36_501, None), (1, "nowhere"), (1, "station"), (None, "day")]
+)
+def test_retention_must_make_sense(days: int | None, field: str | None) -> None:
+    given(Dataset, KEPT).when(SetRetention(days=days, field=field)).rejects("retention_invalid")
+
+
+def test_a_dataset_that_is_gone_keeps_nothing() -> None:
+    given(Dataset, KEPT, DatasetDeleted()).when(SetRetention(days=1)).rejects("dataset_deleted")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from actors.lake.partition import Partition, partition_of
 from datapunk.messages.message import Event
 from datapunk.testing import Given, given
-from schemas.lake.commands import AppendRecords
-from schemas.lake.events import DatasetCreated, DatasetDeleted, RecordsAppended
+from schemas.lake.commands import AppendRecords, ExpireRecords
+from schemas.lake.events import DatasetCreated, DatasetDeleted, RecordsAppended, RecordsExpired, RetentionSet
 
 SCHEMA = json.dumps(
     {
@@ -172,3 +173,36 @@ def test_records_in_records_end_somewhere(head: str, tail: str) -> None:
         assert bool(when.events) == is_accepted
         if not is_accepted:
             when.rejects("record_invalid")
+
+
+BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
+APPENDED = RecordsAppended(dataset="weather", partition=0, first=0, count=5, records="[]")
+KEPT = (UNKEYED, RetentionSet(days=7))
+
+
+def expire(until: int, count: int, expired: int, field: str | None = None) -> ExpireRecords:
+    return ExpireRecords(until=until, count=count, expired=expired, field=field, before=BEFORE)
+
+
+def expired(until: int, count: int) -> RecordsExpired:
+    return RecordsExpired(dataset="weather", partition=0, until=until, count=count, before=BEFORE)
+
+
+def test_old_records_go_and_are_counted_once() -> None:
+    partition(APPENDED, dataset=KEPT).when(expire(2, 2, 0)).then(expired(2, 2)).state(expired=2, records=5)
+    partition(APPENDED, expired(2, 2), dataset=KEPT).when(expire(2, 2, 0)).rejects("expiry_outdated")
+    partition(APPENDED, expired(2, 2), dataset=KEPT).when(expire(4, 2, 2)).then(expired(4, 2))
+
+
+@pytest.mark.parametrize(("until", "count"), [(0, 0), (6, 1), (3, 0), (3, 4), (-1, -1)])
+def test_what_is_not_there_cannot_go(until: int, count: int) -> None:
+    partition(APPENDED, dataset=KEPT).when(expire(until, count, 0)).rejects("expiry_invalid")
+
+
+@pytest.mark.parametrize("retention", [[], [RetentionSet(days=1), RetentionSet()], [RetentionSet(days=1, field="day")]])
+def test_records_go_only_by_the_rule_that_holds(retention: Sequence[Event]) -> None:
+    partition(APPENDED, dataset=[UNKEYED, *retention]).when(expire(2, 2, 0)).rejects("retention_changed")
+
+
+def test_of_a_deleted_dataset_nothing_goes() -> None:
+    partition(APPENDED, dataset=[*KEPT, DatasetDeleted()]).when(expire(2, 2, 0)).rejects("dataset_deleted")
