@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     dead_letter_crowd: int = Field(
         100, ge=1, description="dead letters of one cause in a minute beyond which they are handled as a group"
     )
+    dead_letter_retention_days: int = Field(
+        90, ge=1, description="how long the originals of dead letters are kept that were resolved or discarded"
+    )
     max_message_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="largest body accepted")
     query_timeout_s: float = Field(10.0, gt=0, description="how long a query may take")
     build_id: str | None = Field(

@@ -141,6 +141,13 @@ async def settle_redrives(conn: AsyncConnection[Any], settled: Sequence[tuple[UU
     await conn.execute(statement("settle_redrives"), _pairs(settled))
 
 
+async def forget(conn: AsyncConnection[Any], ids: Collection[UUID]) -> None:
+    """Keep letters no longer, nor what was tried with them."""
+    async with conn.transaction():
+        await conn.execute(statement("delete_redrives"), {"ids": Uuids.of(list(ids))})
+        await conn.execute(statement("delete_originals"), {"ids": Uuids.of(list(ids))})
+
+
 async def module_names(conn: AsyncConnection[Any]) -> list[str]:
     """All modules that were ever set up here."""
     cursor = await conn.execute(statement("query_module_names"))

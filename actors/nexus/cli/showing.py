@@ -129,6 +129,8 @@ def _described(found: DeadLetterFound, registry: Registry, *, edited: bool) -> l
 
 
 def _body(found: DeadLetterFound, registry: Registry, *, edited: bool) -> str:
+    if not edited and found.summary.size and not found.body:
+        return "its original isn't kept any more"
     text = as_text(found, registry, edited=edited)
     if text is None:
         edit = found.edit if edited else None

@@ -42,7 +42,8 @@ class CompleteBulk(Command, frozen=True, kw_only=True):
 
 
 class DiscardDeadLetter(Command, frozen=True, kw_only=True):
-    """Give it up: it's never published again. Its original is kept for as long as any other.
+    """Give it up: it's never published again. Its original is kept for as long as those of letters that were
+    resolved.
 
     Attributes:
         by: Who: a person or a program.

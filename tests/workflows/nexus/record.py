@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from datapunk.settings import Settings
+from datapunk.temporal.calling import task_queue
 from datapunk.temporal.histories import write_history
 from datapunk.testing.timers import running_platform_with_timers
 from schemas.nexus.commands import PauseBulk, ResumeBulk, StartBulk
@@ -23,6 +24,7 @@ from workflows.nexus.acts import Edit
 from workflows.nexus.bulk import DeadLetterBulkWorkflow
 from workflows.nexus.crowd import DeadLetterCrowdWorkflow
 from workflows.nexus.dead_letter import DeadLetterWorkflow
+from workflows.nexus.retention import ForgetDeadLetters
 
 __all__ = ["modules", "settings"]  # fixtures
 
@@ -75,3 +77,13 @@ async def test_record_bulk_work(modules, settings: Settings, time_skipping_addre
         handle = platform.workflow(DeadLetterBulkWorkflow, "b")
         await handle.result()
         write_history(await handle.fetch_history(), FOLDER / "nexus" / "DeadLetterBulkWorkflow-completed.json")
+
+
+async def test_record_a_night(modules, settings: Settings, time_skipping_address: str) -> None:
+    """In which there is nothing to forget."""
+    async with running_platform_with_timers(modules, settings, time_skipping_address) as platform:
+        handle = await platform.temporal.start_workflow(
+            ForgetDeadLetters.run, id="nexus.forget_dead_letters", task_queue=task_queue("nexus")
+        )
+        await handle.result()
+        write_history(await handle.fetch_history(), FOLDER / "nexus" / "ForgetDeadLetters-nothing.json")

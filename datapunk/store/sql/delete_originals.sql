@@ -1,0 +1,1 @@
+delete from originals where id = any(%(ids)b::uuid[])

@@ -1,0 +1,1 @@
+delete from redrives where original = any(%(ids)b::uuid[])
