@@ -21,6 +21,7 @@ from aio_pika.exceptions import DeliveryError
 from uuid_utils.compat import uuid7
 
 from datapunk.broker.dead_letter import DEAD, buried, dead_key
+from datapunk.broker.properties import Properties
 from datapunk.errors import ConnectionLost, PublishRefused, QueryFailed, ReplyTimeout
 from datapunk.messages.codec import AVRO_BINARY, AVRO_JSON
 from datapunk.messages.compression import GZIP, WORTHWHILE, compressed
@@ -175,7 +176,7 @@ class Client:
         Args:
             command: what they may have done.
             actor_id: by whom.
-            id: of the command and of the letter. Whoever isn't sure that it arrived buries it again: it's one letter.
+            id: of the command. Whoever isn't sure that it arrived buries it again: it's one letter.
             reason: a code.
             why: the same for people.
             tenant: whose data; by default as set.
@@ -185,19 +186,28 @@ class Client:
             PublishRefused: if it has no room for it.
         """
         module = command.message_type.partition(".")[0]
+        body = self._registry.encode(command, AVRO_JSON)
+        headers: dict[str, Any] = {  # nothing that differs the next time: not when, nor by which process
+            "actor-id": actor_id,
+            "tenant": tenant or self._settings.default_tenant,
+            "schema": self._registry.fingerprint(type(command)),
+        }
+        alive = Properties(content_type=AVRO_JSON, headers=headers, message_id=str(id), type=command.message_type)
         letter = aio_pika.Message(
-            self._registry.encode(command, AVRO_JSON),
+            body,
             content_type=AVRO_JSON,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             message_id=str(id),
             type=command.message_type,
             app_id=APP,
-            headers={  # nothing that differs the next time: not when, nor by which process
-                "actor-id": actor_id,
-                "tenant": tenant or self._settings.default_tenant,
-                "schema": self._registry.fingerprint(type(command)),
-                **buried(id, reason, why, f"{module}.commands", command.message_type),
-            },
+            headers=buried(
+                alive,
+                body,
+                reason=reason,
+                message=why,
+                exchange=f"{module}.commands",
+                routing_key=command.message_type,
+            ),
         )
         await self._hand_over(letter, DEAD, dead_key(module, reason))
 

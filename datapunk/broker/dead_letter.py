@@ -7,7 +7,6 @@ import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
@@ -126,23 +125,27 @@ def dead_letter(
     return carried(properties, headers, PERSISTENT)
 
 
-def buried(id: UUID, reason: str, message: str, exchange: str, routing_key: str) -> dict[str, str]:
+def buried(
+    properties: Properties, body: bytes, *, reason: str, message: str, exchange: str, routing_key: str
+) -> dict[str, Any]:
     """The headers by which a message that was never sent is a dead letter; always the same ones.
 
     Args:
-        id: the letter's.
+        properties: of the message; it has an id, and its own headers.
+        body: of the message.
         reason: an error code.
         message: for a person.
         exchange: where it goes when it's redriven.
         routing_key: with which key.
     """
-    return {
-        ID: str(id),
+    headers: dict[str, Any] = {
+        **(properties.headers or {}),
         "dead-reason": reason,
         "dead-message": encodable(message[:MAX_MESSAGE]),
         "dead-exchange": exchange,
         "dead-routing-key": routing_key,
     }
+    return {**headers, ID: str(derived_id(properties, headers, body))}
 
 
 def carried(properties: Properties, headers: Mapping[str, Any], delivery_mode: int | None) -> Properties:

@@ -76,7 +76,7 @@ async def set_aside_again(client: Client, requested: IngestionRequested, ingesti
         rows=requested.rows,
         options=requested.options,
     )
-    id = uuid5(NAMESPACE, msgspec.json.encode((tenant, name, "again")).decode())
+    id = uuid5(NAMESPACE, msgspec.json.encode((tenant, name, command)).decode())
     await client.bury(command, name, id, tenant=tenant, reason=REASON, why=why)
 
 

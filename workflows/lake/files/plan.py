@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from typing import TypeVar
 from uuid import UUID, uuid5
 
 import msgspec
 import polars as pl
 
-from workflows.lake.files.chunks import Chunk, Reader, Reject
+from workflows.lake.files.chunks import Batch, Chunk, Reader, Reject
 from workflows.lake.files.inference import Inference
 from workflows.lake.files.reading import Format, reader_of
 from workflows.lake.files.records import Portion, Records, Target
@@ -21,10 +24,11 @@ from workflows.lake.files.sources import Opened
 NAMESPACE = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # for names that are URLs, RFC 9562
 NOTHING = Chunk(0, 0, 1, 0)  # of a file without rows, which has columns all the same
 
-THREADS = 2  # that check; polars uses all cores within each, yet not all of the time
-MAX_KEPT = 96 * 1024 * 1024  # bytes of rows that were checked
+THREADS = 2  # that read and check; polars uses all cores within each, yet not all of the time
+MAX_KEPT = 96 * 1024 * 1024  # bytes of rows that were read, and again of rows that were checked
 
 OnRows = Callable[[int], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Plan:
     options: Options
     chunks: list[Chunk] = field(default_factory=list[Chunk])
     digest: str = ""
+    _read: dict[Chunk, Batch] = field(default_factory=dict[Chunk, Batch])
     _checked: dict[Chunk, pl.DataFrame] = field(default_factory=dict[Chunk, pl.DataFrame])
     _checked_for: Target | None = None
 
@@ -98,14 +103,20 @@ class Plan:
         Returns:
             Whether it saw them all.
         """
-        seen = 0
+        kept, seen, looked_at = 0, 0, list[Chunk]()
         for chunk in self.chunks or [NOTHING]:
             if most is not None and seen >= most:
-                return False
-            inference.look(self.reader.read(chunk))
+                break
+            looked_at.append(chunk)
             seen += chunk.rows
-            on_rows(chunk.rows)
-        return True
+        with closing(_ahead(self.reader.read, looked_at)) as batches:
+            for chunk, batch in batches:
+                kept += int(batch.frame.estimated_size())
+                if kept <= MAX_KEPT:
+                    self._read[chunk] = batch
+                inference.look(batch)
+                on_rows(chunk.rows)
+        return seen == self.rows
 
     def load_id(self, target: Target, tenant: str, again: str = "") -> UUID:
         """The same for the same rows into the same dataset: a load that is repeated adds nothing."""
@@ -146,17 +157,15 @@ class Plan:
         self._checked, self._checked_for = {}, target
 
         def check(chunk: Chunk) -> tuple[pl.DataFrame, list[Reject]]:
-            return records.checked(self.reader.read(chunk))
+            return records.checked(self._read.pop(chunk, None) or self.reader.read(chunk))
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            for start in range(0, len(self.chunks), THREADS):
-                some = self.chunks[start : start + THREADS]
-                for chunk, (frame, wrong) in zip(some, pool.map(check, some), strict=True):
-                    kept += int(frame.estimated_size())
-                    if keep and kept <= MAX_KEPT:
-                        self._checked[chunk] = frame
-                    rejects.add(self.file.name, wrong)
-                    on_rows(chunk.rows)
+        with closing(_ahead(check, self.chunks)) as checked:
+            for chunk, (frame, wrong) in checked:
+                kept += int(frame.estimated_size())
+                if keep and kept <= MAX_KEPT:
+                    self._checked[chunk] = frame
+                rejects.add(self.file.name, wrong)
+                on_rows(chunk.rows)
         self.file.check_unchanged()
 
     def portions(self, target: Target, load: UUID, chunks: Sequence[Chunk] | None = None) -> Iterator[list[Portion]]:
@@ -172,3 +181,19 @@ class Plan:
                 frame, _ = records.checked(self.reader.read(chunk))
             self.file.check_unchanged()
             yield records.portions_of(chunk, frame)
+
+
+def _ahead(work: Callable[[Chunk], T], chunks: Sequence[Chunk]) -> Generator[tuple[Chunk, T]]:
+    """What comes of each part, in order; threads are some parts ahead."""
+    waiting: deque[tuple[Chunk, Future[T]]] = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
+        try:
+            for chunk in chunks:
+                waiting.append((chunk, pool.submit(work, chunk)))
+                if len(waiting) > THREADS:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+            for done, future in waiting:
+                yield done, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
