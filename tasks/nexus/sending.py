@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import httpcore
 
-from tasks.nexus.guard import AddressRefused, GuardedNetwork
+from datapunk.outbound import AddressRefused, Guard, GuardedNetwork
 from tasks.nexus.settings import WebhookSettings
 
 USER_AGENT = "datapunk-webhooks/1"
@@ -37,7 +37,7 @@ class Sender:
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=IDLE_S,
-            network_backend=GuardedNetwork(settings.allowed_networks),
+            network_backend=GuardedNetwork(Guard(settings.allowed_networks, "DATAPUNK_WEBHOOKS_ALLOWED_NETWORKS")),
         )
 
     async def close(self) -> None:

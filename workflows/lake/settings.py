@@ -7,6 +7,8 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from datapunk.outbound import Network
+
 
 class LakeSettings(BaseSettings):
     """Whoever may send `lake.IngestFile` makes workers read: nothing, unless it's set here. Immutable."""
@@ -18,6 +20,9 @@ class LakeSettings(BaseSettings):
     folders: tuple[Path, ...] = Field((), description='folders that files are ingested from, as JSON: `["/data"]`')
     urls: tuple[str, ...] = Field(
         (), description='what URLs begin with that files are ingested from, as JSON: `["https://data.example.com/"]`'
+    )
+    allowed_networks: tuple[Network, ...] = Field(
+        (), description='private networks that these URLs may lead to, as JSON: `["10.1.0.0/16"]`'
     )
     rejects: Path | None = Field(
         None,

@@ -31,6 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
     monkeypatch.setenv("DATAPUNK_LAKE_FOLDERS", json.dumps([str(folder)]))
+    monkeypatch.setenv("DATAPUNK_LAKE_URLS", '["http://localhost:1/allowed/"]')
     return folder
 
 
@@ -71,6 +72,7 @@ REFUSED = [
     ("/etc/passwd", {}, "source_forbidden"),
     ("link.csv", {}, "source_forbidden"),
     ("http://127.0.0.1:1/towns.csv", {}, "source_forbidden"),
+    ("http://localhost:1/allowed/towns.csv", {}, "source_forbidden"),  # a private address
     ("towns.csv", {"format": FileFormat.PARQUET}, "bad_file"),
 ]
 

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -31,7 +32,7 @@ from workflows.lake.files.reading import Format
 from workflows.lake.files.records import Target
 from workflows.lake.files.rejects import Rejects, most_bad
 from workflows.lake.files.sending import Sender
-from workflows.lake.files.sources import opened
+from workflows.lake.files.sources import Fetch, opened
 from workflows.lake.ingest_file import Done, Prepared, Request
 from workflows.lake.settings import LakeSettings
 
@@ -52,7 +53,7 @@ class Ingesting:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._allowed = LakeSettings()
-        self._shelf = _Shelf()
+        self._shelf = _Shelf(partial(fetch, allowed_networks=self._allowed.allowed_networks))
 
     async def look_through(self, request: Request) -> Prepared:
         """Check every row, and create the dataset if it isn't there.
@@ -212,9 +213,14 @@ class _Book:
 
 
 class _Shelf:
-    """Files that are open, and for how many."""
+    """Files that are open, and for how many.
 
-    def __init__(self) -> None:
+    Args:
+        fetch: how URLs are read.
+    """
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
         self._books: list[_Book] = []
         self._opening = asyncio.Lock()
 
@@ -229,7 +235,7 @@ class _Shelf:
                 if (book.source, book.options) == (source, options) and _is_unchanged(book):
                     book.readers += 1
                     return book
-            book = await asyncio.to_thread(_opened, source, options)
+            book = await asyncio.to_thread(_opened, source, options, self._fetch)
             book.readers = 1
             self._books.append(book)
             return book
@@ -253,7 +259,7 @@ def _opened_rows(requested: IngestionRequested) -> _Book:
         return _Book(requested.source, options, Plan.of(file, options), stack.pop_all())
 
 
-def _opened(source: str, options: Options) -> _Book:
+def _opened(source: str, options: Options, fetch: Fetch) -> _Book:
     stack = ExitStack()
     try:
         file = stack.enter_context(opened(source, options.encoding, fetch))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import urllib.request
-from collections.abc import Generator
-from typing import Any
+import ssl
+from collections.abc import Generator, Sequence
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
+import httpcore
+
+from datapunk.outbound import AddressRefused, Guard, GuardedBlockingNetwork, Network
 from workflows.lake.files.errors import BadFile
-from workflows.lake.files.sources import download, is_url
+from workflows.lake.files.sources import DOWNLOAD_TIMEOUT_S, is_url
 from workflows.lake.settings import LakeSettings
+
+USER_AGENT = "datapunk-lake/1"
 
 
 class SourceForbidden(BadFile):
@@ -36,13 +41,30 @@ def check_source(source: str, settings: LakeSettings) -> str:
     raise SourceForbidden(f"{source}: it's in none of the folders that DATAPUNK_LAKE_FOLDERS allows")
 
 
-def fetch(url: str) -> Generator[bytes]:
-    """What is behind a URL that was allowed; where that leads elsewhere, it's not followed.
+def fetch(url: str, allowed_networks: Sequence[Network] = ()) -> Generator[bytes]:
+    """What is behind a URL that was allowed, if it leads to no private address; redirections aren't followed.
 
     Raises:
-        BadFile: if it can't be had.
+        SourceForbidden: if it leads to an address that isn't public.
+        BadFile: if it can't be had, or not all of it.
     """
-    return download(url, urllib.request.build_opener(_StayHere))
+    network = GuardedBlockingNetwork(Guard(allowed_networks, "DATAPUNK_LAKE_ALLOWED_NETWORKS"))
+    timeouts = dict.fromkeys(("connect", "read", "write", "pool"), DOWNLOAD_TIMEOUT_S)
+    try:
+        with (
+            httpcore.ConnectionPool(ssl_context=ssl.create_default_context(), network_backend=network) as pool,
+            pool.stream("GET", url, headers={"user-agent": USER_AGENT}, extensions={"timeout": timeouts}) as answer,
+        ):
+            if answer.status != HTTPStatus.OK:
+                hint = ", and redirections aren't followed" if answer.status // 100 == 3 else ""
+                raise BadFile(f"{url} can't be read: it answered {answer.status}{hint}")
+            yield from answer.iter_stream()
+    except AddressRefused as error:
+        raise SourceForbidden(f"{url}: {error}") from None
+    except httpcore.RemoteProtocolError as error:
+        raise BadFile(f"{url} is cut off: {error}; try again") from None
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError, ValueError) as error:
+        raise BadFile(f"{url} can't be read: {str(error) or type(error).__name__}") from None
 
 
 def _is_under(url: str, prefix: str) -> bool:
@@ -50,8 +72,3 @@ def _is_under(url: str, prefix: str) -> bool:
     is_same_place = (given.scheme, given.netloc) == (allowed.scheme, allowed.netloc)
     is_plain = "/../" not in f"{given.path}/" and "/./" not in f"{given.path}/" and "%2e" not in given.path.lower()
     return is_same_place and is_plain and given.path.startswith(allowed.path)
-
-
-class _StayHere(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *arguments: Any) -> None:
-        return None  # answered with the redirection itself, which is an error then

@@ -130,18 +130,14 @@ def opened(source: str, encoding: str | None = None, fetch: Fetch | None = None)
         yield whole
 
 
-def download(url: str, opener: urllib.request.OpenerDirector | None = None) -> Generator[bytes]:
-    """What is behind a URL, in blocks.
-
-    Args:
-        url: http or https.
-        opener: by default one that follows redirections.
+def download(url: str) -> Generator[bytes]:
+    """What is behind an http(s) URL, in blocks; redirections are followed.
 
     Raises:
         BadFile: if it can't be had, or not all of it.
     """
     try:
-        with (opener or urllib.request.build_opener()).open(url, timeout=DOWNLOAD_TIMEOUT_S) as answer:
+        with urllib.request.build_opener().open(url, timeout=DOWNLOAD_TIMEOUT_S) as answer:
             expected, got = answer.headers.get("Content-Length"), 0
             while block := answer.read(BLOCK):
                 got += len(block)

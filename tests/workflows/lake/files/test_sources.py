@@ -6,6 +6,7 @@ import gzip
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from workflows.lake.files.errors import BadFile
 from workflows.lake.files.permission import SourceForbidden, check_source, fetch
 from workflows.lake.settings import LakeSettings
 
+LOOPBACK = (IPv4Network("127.0.0.0/8"),)
 TOWNS = b"id,name\n1,Oslo\n2,Bergen\n"
 BODIES = {"/towns.csv": TOWNS, "/towns.csv.gz": gzip.compress(TOWNS), "/short.csv": TOWNS, "/a%20b.csv": TOWNS}
 
@@ -77,9 +79,30 @@ def test_what_is_not_there_is_refused(url: str) -> None:
 
 
 def test_workers_are_not_led_elsewhere(url: str) -> None:
-    assert b"".join(fetch(f"{url}/towns.csv")) == TOWNS
-    with pytest.raises(BadFile, match="Found"):
-        b"".join(fetch(f"{url}/moved.csv"))
+    assert b"".join(fetch(f"{url}/towns.csv", LOOPBACK)) == TOWNS
+    with pytest.raises(BadFile, match="it answered 302, and redirections aren't followed"):
+        b"".join(fetch(f"{url}/moved.csv", LOOPBACK))
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [("/nothing.csv", "it answered 404"), ("/short.csv", "is cut off: .*received 10 bytes, expected 24")],
+)
+def test_workers_tell_what_they_do_not_get(url: str, place: str, told: str) -> None:
+    with pytest.raises(BadFile, match=told):
+        b"".join(fetch(f"{url}{place}", LOOPBACK))
+
+
+def test_workers_do_not_reach_private_addresses_whatever_the_name(url: str) -> None:
+    for host in ("127.0.0.1", "localhost"):
+        with pytest.raises(SourceForbidden, match="isn't public; DATAPUNK_LAKE_ALLOWED_NETWORKS may allow it"):
+            b"".join(fetch(f"{url.replace('127.0.0.1', host)}/towns.csv"))
+
+
+def test_workers_tell_where_nobody_answers() -> None:
+    for url in ("http://127.0.0.1:1/towns.csv", "http://nowhere.invalid/towns.csv"):
+        with pytest.raises(BadFile, match="can't be read"):
+            b"".join(fetch(url, LOOPBACK))
 
 
 ALLOWED = LakeSettings(urls=("https://data.example.com/towns/",))

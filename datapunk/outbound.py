@@ -1,4 +1,4 @@
-"""Keeps deliveries off addresses that aren't public: whoever may name a URL must not reach into our own network.
+"""Keeps HTTP clients off addresses that aren't public: whoever may name a URL must not reach into our own network.
 
 A name is looked up once, and the connection goes to an address that was checked, so a name that changes its mind
 between check and use (DNS rebinding) gains nothing. Sources: OWASP, "Server-Side Request Forgery Prevention Cheat
@@ -11,14 +11,14 @@ import asyncio
 import socket
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import httpcore
 
-from tasks.nexus.settings import Network
-
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 # Looking up can't be cut off: with the few threads that a loop has, a name server that dawdles would hold up all names.
 RESOLVERS = ThreadPoolExecutor(max_workers=256, thread_name_prefix="resolver")
@@ -62,7 +62,7 @@ WRAPPING_V4 = tuple(map(IPv6Network, ("::ffff:0:0/96", "64:ff9b::/96")))
 
 
 class AddressRefused(Exception):
-    """No address of a host may be delivered to."""
+    """No address of a host may be reached."""
 
 
 def may_reach(address: Address, allowed: Iterable[Network]) -> bool:
@@ -79,27 +79,56 @@ def may_reach(address: Address, allowed: Iterable[Network]) -> bool:
     return address in PUBLIC_V6 and not any(address in network for network in NOT_PUBLIC_V6)
 
 
-async def look_up(host: str, port: int) -> list[Address]:
+def look_up(host: str, port: int) -> list[Address]:
     """All addresses of a host, in the order of preference.
 
     Raises:
         OSError: if it has none.
     """
-    asking = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    found = await asyncio.get_running_loop().run_in_executor(RESOLVERS, asking)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
 
 
-class GuardedNetwork(httpcore.AsyncNetworkBackend):
-    """Opens connections for the HTTP client, to addresses that may be reached only.
+@dataclass(frozen=True)
+class Guard:
+    """What may be reached.
 
-    Args:
-        allowed: networks that may be reached though they aren't public.
+    Attributes:
+        allowed: networks that may be, though they aren't public.
+        setting: the variable that names them, for messages.
     """
 
-    def __init__(self, allowed: Sequence[Network] = ()) -> None:
-        self._allowed = allowed
-        self._network = httpcore.AnyIOBackend()
+    allowed: Sequence[Network] = ()
+    setting: str = ""
+
+    def reachable(self, host: str, port: int) -> list[Address]:
+        """Those addresses of a host that may be reached.
+
+        Raises:
+            AddressRefused: if none may be.
+            httpcore.ConnectError: if it has none.
+        """
+        try:
+            addresses = look_up(host, port)
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(f"{host} can't be looked up: {error}") from None
+        reachable = [address for address in addresses if may_reach(address, self.allowed)]
+        if not reachable:
+            hint = f"; {self.setting} may allow it" if self.setting else ""
+            raise AddressRefused(f"{host} is {', '.join(map(str, addresses))}, which isn't public{hint}")
+        return reachable
+
+
+class GuardedNetwork(httpcore.AsyncNetworkBackend):
+    """Opens connections for an asynchronous HTTP client, to addresses that may be reached only.
+
+    Args:
+        guard: says which.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._network: httpcore.AsyncNetworkBackend = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -115,22 +144,14 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
             AddressRefused: if none may be.
             httpcore.ConnectError: if none can be.
         """
-        try:
-            addresses = await look_up(host, port)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"{host} can't be looked up: {error}") from None
-        reachable = [address for address in addresses if may_reach(address, self._allowed)]
-        if not reachable:
-            raise AddressRefused(
-                f"{host} is {', '.join(map(str, addresses))}, which isn't public; DATAPUNK_WEBHOOKS_ALLOWED_NETWORKS "
-                "may allow it"
-            )
-        for address in reachable[:-1]:
+        asking = partial(self._guard.reachable, host, port)
+        *others, last = await asyncio.get_running_loop().run_in_executor(RESOLVERS, asking)
+        for address in others:
             try:
                 return await self._network.connect_tcp(str(address), port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
-        return await self._network.connect_tcp(str(reachable[-1]), port, timeout, local_address, socket_options)
+        return await self._network.connect_tcp(str(last), port, timeout, local_address, socket_options)
 
     async def connect_unix_socket(
         self,
@@ -144,3 +165,46 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         """As the client asks between its attempts to connect; it makes one."""
         await asyncio.sleep(seconds)
+
+
+class GuardedBlockingNetwork(httpcore.NetworkBackend):
+    """The same for a client in a thread.
+
+    Args:
+        guard: says which.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._network = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to the first address that may be reached, and can be.
+
+        Raises:
+            AddressRefused: if none may be.
+            httpcore.ConnectError: if none can be.
+        """
+        *others, last = self._guard.reachable(host, port)
+        for address in others:
+            try:
+                return self._network.connect_tcp(str(address), port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return self._network.connect_tcp(str(last), port, timeout, local_address, socket_options)
+
+    def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Nobody asks for one."""
+        raise AddressRefused("a Unix socket isn't public")

@@ -1,4 +1,4 @@
-"""Which addresses may be delivered to."""
+"""Which addresses HTTP clients may reach."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.nexus import guard
-from tasks.nexus.guard import WRAPPING_V4, AddressRefused, GuardedNetwork, may_reach
+from datapunk import outbound
+from datapunk.outbound import (
+    WRAPPING_V4,
+    AddressRefused,
+    Guard,
+    GuardedBlockingNetwork,
+    GuardedNetwork,
+    may_reach,
+)
 
 NOT_PUBLIC = {
     "0.0.0.0": "this network",
@@ -117,24 +124,29 @@ async def test_a_name_is_looked_up_once_and_the_connection_goes_to_what_was_chec
     """A resolver that gives another answer the second time, as in DNS rebinding, isn't asked a second time."""
     asked: list[str] = []
 
-    async def look_up(host: str, port: int) -> list[guard.Address]:
+    def look_up(host: str, port: int) -> list[outbound.Address]:
         asked.append(host)
         return [ip_address("127.0.0.1"), ip_address("10.0.0.1")]
 
-    monkeypatch.setattr(guard, "look_up", look_up)
+    monkeypatch.setattr(outbound, "look_up", look_up)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        network = GuardedNetwork([IPv4Network("127.0.0.0/8")])
-        stream = await network.connect_tcp("changes.example", port, timeout=5)
+        guard = Guard([IPv4Network("127.0.0.0/8")])
+        stream = await GuardedNetwork(guard).connect_tcp("changes.example", port, timeout=5)
         assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
         await stream.aclose()
-    assert asked == ["changes.example"]
+        blocking = GuardedBlockingNetwork(guard).connect_tcp("changes.example", port, timeout=5)
+        assert blocking.get_extra_info("server_addr") == ("127.0.0.1", port)
+        blocking.close()
+    assert asked == ["changes.example"] * 2
 
 
 async def test_a_host_none_of_whose_addresses_is_public_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def look_up(host: str, port: int) -> list[guard.Address]:
+    def look_up(host: str, port: int) -> list[outbound.Address]:
         return [ip_address("10.0.0.1"), ip_address("fd00::1")]
 
-    monkeypatch.setattr(guard, "look_up", look_up)
+    monkeypatch.setattr(outbound, "look_up", look_up)
     with pytest.raises(AddressRefused, match=r"inside\.example is 10\.0\.0\.1, fd00::1, which isn't public"):
-        await GuardedNetwork().connect_tcp("inside.example", 443)
+        await GuardedNetwork(Guard()).connect_tcp("inside.example", 443)
+    with pytest.raises(AddressRefused, match="which isn't public; NETWORKS may allow it"):
+        GuardedBlockingNetwork(Guard(setting="NETWORKS")).connect_tcp("inside.example", 443)
