@@ -20,6 +20,7 @@ from datapunk.store.connection import connect
 from datapunk.store.inbox import prune
 from datapunk.store.partitions import make_partitions
 from datapunk.store.statements import statement
+from datapunk.store.vault import Vault, has_secrets
 from datapunk.telemetry.logs import get_logger
 
 EVERY_S = 3600.0
@@ -49,6 +50,20 @@ async def analyze_events(settings: Settings) -> None:
     """Count what is in the event store, for Postgres's planner."""
     async with await connect(settings.database_url) as conn:
         await conn.execute(statement("analyze_events"))
+
+
+async def reseal_secrets(settings: Settings) -> int:
+    """Encrypt with the first key whatever another one encrypted.
+
+    Returns:
+        How many secrets that were.
+
+    Raises:
+        ConfigurationError: if there are secrets, and no key is here.
+        SecretUnreadable: if the key of some isn't here; all others are resealed.
+    """
+    async with await connect(settings.database_url) as conn:
+        return await Vault.of(settings).reseal(conn) if await has_secrets(conn) else 0
 
 
 async def make_room(settings: Settings) -> int:

@@ -31,6 +31,12 @@ KEY_BYTES, NONCE_BYTES = 32, 12  # AES-256; what GCM takes
 RESEALED_AT_A_TIME = 500  # secrets
 
 
+async def has_secrets(conn: AsyncConnection[Any]) -> bool:
+    """Whether there are any, be their key here or not."""
+    cursor = await conn.execute(statement("are_there_secrets"))
+    return await cursor.fetchone() == (True,)
+
+
 class Vault:
     """Keeps secrets of tenants.
 
@@ -96,25 +102,37 @@ class Vault:
     async def reseal(self, conn: AsyncConnection[Any]) -> int:
         """Encrypt with the first key whatever another one encrypted; afterwards the others aren't needed.
 
+        Some hundred at a time: whoever is interrupted goes on from there.
+
         Returns:
             How many secrets that were.
 
         Raises:
-            SecretUnreadable: as in `get`; secrets resealed before that stay so.
+            SecretUnreadable: of the first that can't be read; all others are resealed.
         """
-        count = 0
+        count, after, unreadable = 0, UUID(int=0), list[SecretUnreadable]()
         while True:
             async with conn.transaction():
-                asked = {"key": self._current, "limit": RESEALED_AT_A_TIME}
+                asked = {"key": self._current, "after": after, "limit": RESEALED_AT_A_TIME}
                 cursor = await conn.execute(statement("lock_other_secrets"), asked, binary=True)
                 rows = await cursor.fetchall()
                 for id, tenant, key, sealed in rows:
-                    secret = self._open(tenant, id, key, sealed)
+                    try:
+                        secret = self._open(tenant, id, key, sealed)
+                    except SecretUnreadable as error:
+                        unreadable.append(error)
+                        continue
                     anew = {"id": id, "key": self._current, "sealed": self._seal(tenant, id, secret)}
                     await conn.execute(statement("update_secret"), anew)
-            count += len(rows)
+                    count += 1
             if len(rows) < RESEALED_AT_A_TIME:
-                return count
+                break
+            after = rows[-1][0]
+        if unreadable:
+            raise SecretUnreadable(
+                f"{len(unreadable):,} of {count + len(unreadable):,} aren't resealed: {unreadable[0]}"
+            )
+        return count
 
     def _seal(self, tenant: str, id: UUID, secret: bytes) -> bytes:
         nonce = token_bytes(NONCE_BYTES)

@@ -1,1 +1,1 @@
-select id, tenant, key, sealed from secrets where key <> %(key)s order by id limit %(limit)s for update
+select id, tenant, key, sealed from secrets where key <> %(key)s and id > %(after)s order by id limit %(limit)s for update

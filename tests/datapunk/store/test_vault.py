@@ -62,6 +62,17 @@ async def test_an_old_key_decrypts_until_all_is_resealed(connection: AsyncConnec
     assert await both.reseal(connection) == 0
 
 
+async def test_secrets_whose_key_is_gone_hold_up_no_others(
+    connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datapunk.store.vault.RESEALED_AT_A_TIME", 2)
+    lost = [await Vault([b"x" * 32]).put(connection, "acme", SECRET) for _ in range(3)]
+    kept = [await Vault([OLD]).put(connection, "acme", SECRET) for _ in range(3)]
+    with pytest.raises(SecretUnreadable, match=f"3 of 6 aren't resealed: secret {lost[0]} was encrypted with key"):
+        await Vault([NEW, OLD]).reseal(connection)
+    assert await Vault([NEW]).get(connection, "acme", kept) == dict.fromkeys(kept, SECRET)
+
+
 async def test_what_is_destroyed_is_gone(connection: AsyncConnection[Any]) -> None:
     vault = Vault([OLD])
     id = await vault.put(connection, "acme", SECRET)

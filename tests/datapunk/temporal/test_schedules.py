@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from psycopg import AsyncConnection
 from temporalio.client import Client as TemporalClient
 
-from datapunk.errors import ConfigurationError
+from datapunk.errors import ConfigurationError, SecretUnreadable
 from datapunk.messages.registry import Registry
 from datapunk.module import Module
 from datapunk.settings import Settings
 from datapunk.store.append import append
+from datapunk.store.vault import Vault
 from datapunk.temporal.connection import connect
 from datapunk.temporal.schedules import Schedule, apply_schedules
 from datapunk.testing.platform import Platform
+from datapunk.upkeep import reseal_secrets
 from tests.accounts.module import accounts
 from tests.accounts.savings import MONTHLY, SAVED, Save
 from tests.events import deposits
 from tests.working import eventually
+
+OF_PLATFORM = ("datapunk.analyze_events", "datapunk.reseal_secrets")
+OLD, NEW = (b64encode(letter * 32).decode() for letter in (b"o", b"n"))
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With two keys for secrets, of which one is to go."""
+    return settings.model_copy(update={"secrets_keys": f"{NEW},{OLD}"})
 
 
 @pytest.fixture
@@ -50,7 +63,7 @@ async def interval(temporal: TemporalClient, id: str) -> timedelta:
 async def test_a_worker_makes_what_its_modules_declare_and_it_runs(
     platform_with_workflows: Platform, temporal: TemporalClient
 ) -> None:
-    await listed(temporal, "accounts.save", "datapunk.analyze_events")
+    await listed(temporal, "accounts.save", *OF_PLATFORM)
     await temporal.get_schedule_handle("accounts.save").trigger()
 
     async def saved() -> list[int]:
@@ -63,7 +76,7 @@ async def test_the_event_store_is_analyzed(
     platform_with_workflows: Platform, temporal: TemporalClient, connection: AsyncConnection[Any]
 ) -> None:
     await append(connection, deposits(3))
-    await listed(temporal, "accounts.save", "datapunk.analyze_events")
+    await listed(temporal, "accounts.save", *OF_PLATFORM)
     await temporal.get_schedule_handle("datapunk.analyze_events").trigger()
 
     async def counted() -> bool:
@@ -71,6 +84,27 @@ async def test_the_event_store_is_analyzed(
         return await cursor.fetchone() == (True,)
 
     await eventually(counted, "Postgres knows how many events there are")
+
+
+async def test_secrets_are_encrypted_with_the_newest_key(
+    platform_with_workflows: Platform, temporal: TemporalClient, connection: AsyncConnection[Any]
+) -> None:
+    old, new = Vault.of(Settings(secrets_keys=OLD)), Vault.of(Settings(secrets_keys=NEW))
+    ids = [await old.put(connection, "acme", f"secret {number}") for number in range(3)]
+    await listed(temporal, "accounts.save", *OF_PLATFORM)
+    await temporal.get_schedule_handle("datapunk.reseal_secrets").trigger()
+
+    async def are_resealed() -> bool:
+        try:
+            return len(await new.get(connection, "acme", ids)) == len(ids)
+        except SecretUnreadable:
+            return False
+
+    await eventually(are_resealed, "the new key opens all secrets")
+
+
+async def test_where_nobody_has_secrets_none_needs_a_key(settings: Settings) -> None:
+    assert await reseal_secrets(settings.model_copy(update={"secrets_keys": None, "directory": Path("nowhere")})) == 0
 
 
 async def test_a_changed_schedule_is_changed_and_stays_paused(temporal: TemporalClient) -> None:
