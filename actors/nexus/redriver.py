@@ -1,8 +1,9 @@
 """The redriver: publishes dead letters again once `DeadLetterRedriven` says so, and tells what came of them.
 
 It follows the store from a checkpoint, in one process at a time. What it publishes it may publish again after a crash:
-a command has the id that it had, by which the inbox knows it. A command that was decided is found in the inbox; one
-that failed comes back by the dead letters. Of anything else it's enough that a queue took it.
+a command has the id that it had, by which the inbox knows it. A command that was decided is found in the inbox; of a
+task that was performed, who did so has told; what failed comes back by the dead letters. Of anything else it's enough
+that a queue took it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,14 @@ from datapunk.settings import Settings
 from datapunk.store.connection import connect
 from datapunk.store.events import RecordedEvent
 from datapunk.store.followers import enter_follower, follower_position, move_follower
-from datapunk.store.originals import handled_redrives, original_sizes, originals_of, record_redrives, settle_redrives
+from datapunk.store.originals import (
+    handled_redrives,
+    original_sizes,
+    originals_of,
+    performed_redrives,
+    record_redrives,
+    settle_redrives,
+)
 from datapunk.store.read import read_all, read_stream
 from datapunk.telemetry.logs import get_logger
 from schemas.nexus.commands import FailDeadLetterAgain, ResolveDeadLetter
@@ -156,7 +164,7 @@ class Redriver:
             if event.actor in returned:
                 problem = f"no queue took it from the exchange {again.exchange!r} with the key {again.routing_key!r}"
                 tellings.append((event, _failed(again.redrive.attempt, Unroutable.code, problem)))
-            elif not again.is_command:
+            elif not again.is_told:
                 resolved = ResolveDeadLetter(attempt=again.redrive.attempt, result=DeadLetterResult.Published)
                 tellings.append((event, resolved))
         for event, command in tellings:
@@ -172,9 +180,10 @@ class Redriver:
         return edit
 
     async def _tell(self, conn: AsyncConnection[Any], outlet: Channel) -> int:
-        """Look into the inbox for commands that were handled meanwhile; returns for how many there was news."""
+        """Look for commands and tasks that were handled meanwhile; returns for how many there was news."""
         handled = await handled_redrives(conn, TOLD)
-        if not handled:
+        performed = await performed_redrives(conn, TOLD)
+        if not handled and not performed:
             return 0
         for each in handled:
             if each.is_same:  # else the id was another command's, and this one comes back by the dead letters
@@ -187,9 +196,12 @@ class Redriver:
                     message=outcome.message,
                 )
                 self._commanding.put(outlet, command, each.original, self._settings.default_tenant)
+        for original, attempt in performed:
+            resolved = ResolveDeadLetter(attempt=attempt, result=DeadLetterResult.Published)
+            self._commanding.put(outlet, resolved, original, self._settings.default_tenant)
         await outlet.confirmed(outlet.flush())
-        await settle_redrives(conn, [(each.original, each.attempt) for each in handled])
-        return len(handled)
+        await settle_redrives(conn, [*((each.original, each.attempt) for each in handled), *performed])
+        return max(len(handled), len(performed))
 
     def _decoded(self, event: RecordedEvent) -> object:
         return self._registry.decode(event.type, event.data, AVRO_BINARY, event.schema)

@@ -14,11 +14,13 @@ from datapunk.messages.compression import decompressed
 from datapunk.messages.envelope import read_envelope
 from datapunk.settings import Settings
 from datapunk.store.originals import Original, Redrive
+from datapunk.tasks.redriven import marked
 from schemas.nexus.events import DeadLetterEdited
 
 # Headers of the life before: ours, and the broker's.
 OF_DEATH = ("dead-", "x-death", "x-first-death-", "x-last-death-", "x-delivery-count", "x-acquired-count")
 OF_SHARD = re.compile(r"(?P<module>[^.]+)\.commands\.\d+")
+OF_TASKS = re.compile(r"[^.]+\.tasks")
 
 
 class NotPublishable(Exception):
@@ -35,7 +37,8 @@ class Again:
         properties: its own, and which dead letter and attempt it is.
         body: its body.
         redrive: what is remembered of it.
-        is_command: whether the inbox will tell what came of it; else it's enough that a queue takes it.
+        is_told: whether the inbox will tell what came of it, or who performs it; else it's enough that a queue takes
+            it.
     """
 
     exchange: str
@@ -43,7 +46,7 @@ class Again:
     properties: Properties
     body: bytes
     redrive: Redrive
-    is_command: bool
+    is_told: bool
 
 
 def published_again(original: Original, attempt: int, edit: DeadLetterEdited | None, settings: Settings) -> Again:
@@ -87,8 +90,12 @@ def published_again(original: Original, attempt: int, edit: DeadLetterEdited | N
     )
     body = original.body if edit is None or edit.body is None else edit.body
     is_command = exchange.endswith((".commands", ".shards"))
-    redrive = _remembered(original.id, attempt, properties, body, settings, is_command=is_command)
-    return Again(exchange, routing_key, properties, body, redrive, is_command)
+    task = marked(body, original.id, attempt) if not exchange and OF_TASKS.fullmatch(routing_key) else None
+    if is_command:
+        redrive = _command(original.id, attempt, properties, body, settings)
+    else:
+        redrive = Redrive(original.id, attempt, settings.default_tenant, is_settled=task is None)
+    return Again(exchange, routing_key, properties, task or body, redrive, is_command or task is not None)
 
 
 def _place(
@@ -109,15 +116,11 @@ def _place(
     return exchange, routing_key
 
 
-def _remembered(
-    id: UUID, attempt: int, properties: Properties, body: bytes, settings: Settings, *, is_command: bool
-) -> Redrive:
-    if is_command:
-        try:
-            envelope = read_envelope(properties, default_tenant=settings.default_tenant)
-            body = decompressed(body, properties.content_encoding, settings.max_message_bytes)
-        except MessageError:
-            pass  # it will fail again, and come back
-        else:
-            return Redrive(id, attempt, envelope.tenant, envelope.id, command_digest(envelope, body))
-    return Redrive(id, attempt, settings.default_tenant, is_settled=not is_command)
+def _command(id: UUID, attempt: int, properties: Properties, body: bytes, settings: Settings) -> Redrive:
+    """By what the inbox will know it again."""
+    try:
+        envelope = read_envelope(properties, default_tenant=settings.default_tenant)
+        body = decompressed(body, properties.content_encoding, settings.max_message_bytes)
+    except MessageError:  # it will fail again, and come back
+        return Redrive(id, attempt, settings.default_tenant)
+    return Redrive(id, attempt, envelope.tenant, envelope.id, command_digest(envelope, body))

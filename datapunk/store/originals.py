@@ -47,7 +47,7 @@ class Redrive(msgspec.Struct, frozen=True):
         tenant: whose command it is.
         message_id: of the command; none if it's no command, or has no valid id.
         command_digest: by which the inbox knows the command again.
-        is_settled: whether what came of it is known, or will be told by nobody.
+        is_settled: whether what came of it is known, or will be told by nobody: it's neither command nor task.
     """
 
     original: UUID
@@ -134,6 +134,17 @@ async def handled_redrives(conn: AsyncConnection[Any], limit: int) -> list[Handl
     async with conn.cursor(row_factory=args_row(Handled), binary=True) as cursor:
         await cursor.execute(statement("query_handled_redrives"), {"limit": limit})
         return await cursor.fetchall()
+
+
+async def mark_performed(conn: AsyncConnection[Any], original: UUID, attempt: int) -> None:
+    """Remember that a letter's task was performed."""
+    await conn.execute(statement("perform_redrive"), {"original": original, "attempt": attempt})
+
+
+async def performed_redrives(conn: AsyncConnection[Any], limit: int) -> list[tuple[UUID, int]]:
+    """Letters and attempts whose end wasn't known, and whose tasks were performed."""
+    cursor = await conn.execute(statement("query_performed_redrives"), {"limit": limit}, binary=True)
+    return await cursor.fetchall()
 
 
 async def settle_redrives(conn: AsyncConnection[Any], settled: Sequence[tuple[UUID, int]]) -> None:

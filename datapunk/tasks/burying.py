@@ -9,19 +9,21 @@ from typing import Any
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware
 
-from datapunk.broker.dead_letter import dead_letter
+from datapunk.broker.dead_letter import ATTEMPT, ID, dead_letter
 from datapunk.broker.properties import PERSISTENT, Properties
 from datapunk.broker.topology import module_of_tasks
 from datapunk.errors import TaskFailed
 from datapunk.messages.message import Task
 from datapunk.tasks.broker import TaskBroker
 from datapunk.tasks.performing import Failed
+from datapunk.tasks.redriven import LETTER, letter_of
 from datapunk.tasks.retrying import SINCE
 from datapunk.telemetry import metrics
 from datapunk.telemetry.logs import get_logger
 
 CONTENT_TYPE = "application/json"
-RETRIES = ("retries", "traceback", "requeue_timestamp", SINCE)  # options: who tries it again begins anew
+# Options: who tries it again begins anew.
+PASSING = ("retries", "traceback", "requeue_timestamp", SINCE, LETTER)
 
 log = get_logger(__name__)
 
@@ -50,10 +52,13 @@ class Burying(Middleware):
         trace = "" if isinstance(exception, Failed) else "".join(traceback.format_exception(exception))
         (task,) = message.args
         body = _anew(message).encode()
+        headers: dict[str, Any] = {"tenant": task.tenant} if hasattr(task, "tenant") else {}
+        if (letter := letter_of(message.options)) is not None:
+            headers[ID], headers[ATTEMPT] = str(letter[0]), letter[1]
         properties = dead_letter(
             Properties(
                 content_type=CONTENT_TYPE,
-                headers={"tenant": task.tenant} if hasattr(task, "tenant") else {},
+                headers=headers,
                 delivery_mode=PERSISTENT,
                 message_id=message.message_id,
                 type=message.actor_name,
@@ -79,7 +84,7 @@ class Burying(Middleware):
 
 def _anew(message: MessageProxy) -> Any:
     """As it was before its first attempt: the same bytes, should somebody perform and bury it a second time."""
-    options = {name: value for name, value in message.options.items() if name not in RETRIES}
+    options = {name: value for name, value in message.options.items() if name not in PASSING}
     copy = message.copy()
     copy.options.clear()
     copy.options.update(options)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
+from uuid import UUID
 
 import dramatiq
 from dramatiq.asyncio import async_to_sync, get_event_loop_thread
@@ -15,11 +16,14 @@ from datapunk.broker.topology import task_queue
 from datapunk.messages.message import Task
 from datapunk.messages.registry import Registry
 from datapunk.settings import Settings
+from datapunk.store.connection import connect
+from datapunk.store.originals import mark_performed
 from datapunk.tasks.broker import TaskBroker
 from datapunk.tasks.burying import Burying
 from datapunk.tasks.encoding import AvroEncoder
 from datapunk.tasks.measuring import Measuring
 from datapunk.tasks.performing import Perform, Tasks
+from datapunk.tasks.redriven import letter_of
 from datapunk.tasks.retrying import Retrying
 from datapunk.telemetry import logs, traces
 
@@ -42,6 +46,7 @@ class Performer:
         self._tasks = {each.module: each for each in tasks}
         self._by_type = {task: each for each in tasks for task in each.handlers}
         self._threads = settings.task_threads
+        self._database_url = settings.database_url
         dramatiq.set_encoder(AvroEncoder(registry))
         # What comes after an attempt goes through these backwards: first `Retrying` decides, then `Burying` acts.
         self._broker = TaskBroker(
@@ -67,7 +72,7 @@ class Performer:
     def _declare(self, tasks: Tasks, task: type[Task], handler: Perform) -> None:
         patience = tasks.patience
         dramatiq.Actor(
-            _in_context(tasks, handler),
+            _in_context(tasks, handler, self._performed),
             broker=self._broker,
             actor_name=task.message_type,
             queue_name=task_queue(tasks.module),
@@ -81,21 +86,31 @@ class Performer:
             },
         )
 
+    async def _performed(self, letter: UUID, attempt: int) -> None:
+        """Tell that what was a dead letter is handled. If that fails, the task is performed again."""
+        async with await connect(self._database_url) as conn:
+            await mark_performed(conn, letter, attempt)
+
     def _gave_up(self, task: Task, reason: str) -> None:
         async_to_sync(self._by_type[type(task)].gave_up)(task, reason)
 
 
-def _in_context(tasks: Tasks, handler: Perform) -> Callable[[Any], None]:
+def _in_context(
+    tasks: Tasks, handler: Perform, handled: Callable[[UUID, int], Awaitable[None]]
+) -> Callable[[Any], None]:
     """Perform a task in the event loop, in its trace."""
 
-    async def perform(task: Task, traceparent: str | None, id: str) -> None:
+    async def perform(task: Task, options: Mapping[str, Any], id: str) -> None:
+        traceparent = options.get("traceparent")
         with traces.span(f"perform {task.message_type}", traceparent, kind=traces.CONSUMER), logs.context(task_id=id):
             await handler(tasks, task)
+            if (letter := letter_of(options)) is not None:
+                await handled(*letter)
 
     def performed(task: Task) -> None:
         message = CurrentMessage.get_current_message()
         assert message is not None  # there's one while an actor runs
-        async_to_sync(perform)(task, message.options.get("traceparent"), message.message_id)
+        async_to_sync(perform)(task, message.options, message.message_id)
 
     return performed
 

@@ -200,7 +200,7 @@ class DeadLetterEdit(msgspec.Struct, frozen=True, kw_only=True):
 
 class DeadLetterResult(StrEnum):
     """What came of a dead letter that was published again. Accepted: the command took effect. Rejected: its
-    actor said no. Published: it's no command, and a queue took it.
+    actor said no. Published: it's no command, and a queue took it; a task was performed, too.
     """
 
     Accepted = "Accepted"

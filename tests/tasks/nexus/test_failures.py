@@ -51,10 +51,24 @@ async def test_a_delivery_that_spent_its_attempts_is_a_dead_letter_and_can_be_ma
         assert (letter.exchange, letter.routing_key) == ("", "nexus.tasks")
         assert msgspec.json.decode(dead.body)["args"][0]["task"]["position"] == outcome.position
 
+        await hooks.send(RedriveDeadLetter(by="ada", why="perhaps"), str(dead.summary.id))
+        await until(hooks, "Parked", "Redriven", "FailedAgain")
+        assert (await hooks.until(dead=2)).failed == 4  # it had all its attempts again
         receiver.answer = take
         await hooks.send(RedriveDeadLetter(by="ada", why="it works again"), str(dead.summary.id))
         (request,) = await receiver.until_taken(1)
+        await until(hooks, "Parked", "Redriven", "FailedAgain", "Redriven", "Resolved")
     assert request.event["position"] == str(outcome.position)
+
+
+async def until(hooks: Hooks, *steps: str) -> None:
+    """Wait until this has happened to the only dead letter."""
+
+    async def look() -> bool:
+        found = await dead_letter(hooks)
+        return [step.what.removeprefix("DeadLetter") for step in found.history] == list(steps)
+
+    await eventually(look, ", ".join(steps))
 
 
 async def dead_letter(hooks: Hooks) -> DeadLetterFound:
@@ -65,6 +79,7 @@ async def dead_letter(hooks: Hooks) -> DeadLetterFound:
         assert isinstance(page, DeadLetterPage)
         if not page.letters:
             return None
+        assert len(page.letters) == 1
         found = await hooks.client.ask(GetDeadLetter(id=page.letters[0].id), timeout_s=DEADLINE_S)
         assert isinstance(found, DeadLetterFound)
         return found
