@@ -1,0 +1,1 @@
+delete from faust_rabbitmq.leases where group_name = %(group)s

@@ -1,0 +1,1 @@
+insert into faust_rabbitmq.groups (name) values (%(group)s) on conflict do nothing

@@ -1,0 +1,5 @@
+select l.topic, l.partition, l.epoch
+from faust_rabbitmq.leases l
+join unnest(%(topics)s::text[], %(partitions)s::integer[]) as given (topic, partition)
+    on l.topic = given.topic and l.partition = given.partition
+where l.group_name = %(group)s

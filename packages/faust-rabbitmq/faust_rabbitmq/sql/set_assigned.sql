@@ -1,0 +1,1 @@
+update faust_rabbitmq.groups set assigned = generation where name = %(group)s
