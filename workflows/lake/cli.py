@@ -25,7 +25,8 @@ def lake() -> None:
 def load(
     dataset: Annotated[str, typer.Argument(help="The dataset's id; it's created if it isn't there.")],
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Paths, patterns (quoted), http(s) URLs; packed or not.")
+        list[str],
+        typer.Argument(metavar="FILE...", help="Paths, patterns (quoted), http(s) and s3 URLs."),
     ],
     format: Annotated[
         str | None,
@@ -111,7 +112,12 @@ def load(
 @app.command()
 def dump(
     dataset: Annotated[str, typer.Argument(help="The dataset's id.")],
-    file: Annotated[str, typer.Argument(help="Where to; its end tells the format, and .gz or .zst that it's packed.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="Where to, a path or s3://bucket/key; its end tells the format, and .gz or .zst that it's packed."
+        ),
+    ],
     format: Annotated[
         str | None, typer.Option(help="csv, tsv, jsonl, parquet, arrow or avro; by default as the name tells.")
     ] = None,

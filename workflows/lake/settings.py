@@ -19,10 +19,16 @@ class LakeSettings(BaseSettings):
 
     folders: tuple[Path, ...] = Field((), description='folders that files are ingested from, as JSON: `["/data"]`')
     urls: tuple[str, ...] = Field(
-        (), description='what URLs begin with that files are ingested from, as JSON: `["https://data.example.com/"]`'
+        (),
+        description="what URLs begin with that files are ingested from, as JSON: "
+        '`["https://data.example.com/", "s3://data/towns/"]`',
     )
     allowed_networks: tuple[Network, ...] = Field(
         (), description='private networks that these URLs may lead to, as JSON: `["10.1.0.0/16"]`'
+    )
+    s3_endpoint: str | None = Field(
+        None,
+        description="where buckets are, as in `https://s3.example.com`; none: AWS, or AWS_ENDPOINT_URL",
     )
     rejects: Path | None = Field(
         None,

@@ -38,6 +38,10 @@ class PolarsMissing(ConfigurationError):
     """The library that reads and writes files isn't installed."""
 
 
+class S3Missing(ConfigurationError):
+    """The library that speaks to buckets isn't installed."""
+
+
 def require_polars() -> None:
     """See that the extra is there.
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpcore
 
 from datapunk.outbound import AddressRefused, Guard, GuardedBlockingNetwork, Network
+from workflows.lake.files.buckets import fetch_object, is_object
 from workflows.lake.files.errors import BadFile
 from workflows.lake.files.sources import DOWNLOAD_TIMEOUT_S, is_url
 from workflows.lake.settings import LakeSettings
@@ -48,6 +49,9 @@ def fetch(url: str, allowed_networks: Sequence[Network] = ()) -> Generator[bytes
         SourceForbidden: if it leads to an address that isn't public.
         BadFile: if it can't be had, or not all of it.
     """
+    if is_object(url):  # at an endpoint of the operator's, not of whoever names the object
+        yield from fetch_object(url)
+        return
     network = GuardedBlockingNetwork(Guard(allowed_networks, "DATAPUNK_LAKE_ALLOWED_NETWORKS"))
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), DOWNLOAD_TIMEOUT_S)
     try:

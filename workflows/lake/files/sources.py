@@ -1,4 +1,4 @@
-"""Where files come from: paths, patterns and URLs, packed or not; at the end of it all, plain files in UTF-8.
+"""Where files come from: paths, patterns, URLs and buckets, packed or not; at the end of it all, plain files in UTF-8.
 
 What can't be read from the middle (packed, from the network, in another encoding) is written to a spool file first.
 So a download or a packed file that is cut off is known before its first row is sent.
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from workflows.lake.files.buckets import fetch_object, find_objects, is_object, is_pattern, key_of
 from workflows.lake.files.errors import BadFile, FileChanged, unreadable, unwritable
 from workflows.lake.files.unpacking import packed, unpacked
 
@@ -69,6 +70,9 @@ def find(sources: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for source in sources:
+        if is_object(source) and is_pattern(source):
+            found += find_objects(source)
+            continue
         if is_url(source) or Path(source).exists() or not glob.has_magic(source):
             found.append(source)
             continue
@@ -85,7 +89,7 @@ def find(sources: Sequence[str]) -> list[str]:
 
 def is_url(source: str) -> bool:
     """Whether it's to be downloaded."""
-    return urlsplit(source).scheme in ("http", "https")
+    return urlsplit(source).scheme in ("http", "https", "s3")
 
 
 @contextmanager
@@ -104,7 +108,8 @@ def opened(source: str, encoding: str | None = None, fetch: Fetch | None = None)
     with tempfile.TemporaryDirectory(prefix="datapunk-", ignore_cleanup_errors=True) as folder:
         path, name = Path(source), source
         if is_url(source):
-            path, name = Path(folder, "download"), unquote(urlsplit(source).path)
+            path = Path(folder, "download")
+            name = key_of(source) if is_object(source) else unquote(urlsplit(source).path)
             _spool(path, (fetch or download)(source))
         try:
             with path.open("rb") as file:
@@ -131,11 +136,14 @@ def opened(source: str, encoding: str | None = None, fetch: Fetch | None = None)
 
 
 def download(url: str) -> Generator[bytes]:
-    """What is behind an http(s) URL, in blocks; redirections are followed.
+    """What is behind a URL, in blocks; redirections are followed.
 
     Raises:
         BadFile: if it can't be had, or not all of it.
     """
+    if is_object(url):
+        yield from fetch_object(url)
+        return
     try:
         with urllib.request.build_opener().open(url, timeout=DOWNLOAD_TIMEOUT_S) as answer:
             expected, got = answer.headers.get("Content-Length"), 0
