@@ -1,0 +1,1 @@
+"""Engines of pipelines, pure: no broker, no database, no clock."""
