@@ -26,7 +26,7 @@ class DeadLetters(Projection):
 
     module = "nexus"
     name = "dead_letters"
-    version = 2
+    version = 3
 
     @projects(DeadLetterParked)
     async def parked(self, rows: Rows, events: Sequence[Recorded[DeadLetterParked]]) -> None:

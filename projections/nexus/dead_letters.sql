@@ -22,6 +22,7 @@ create table dead_letters (
 );
 create index dead_letters_cause on dead_letters (owner, module, type, reason, died_at, id);
 create index dead_letters_state on dead_letters (owner, state, died_at, id);
+create index dead_letters_order on dead_letters (owner, died_at, id);
 create table steps (
     owner text not null,
     id uuid not null,

@@ -60,7 +60,7 @@ class Rest:
 
     progress: Progress
     after: str
-    due_at: datetime
+    due_in_s: float
     is_paused: bool
 
 
@@ -126,7 +126,8 @@ class DeadLetterBulkWorkflow:
         rest = workflow.memo_value(REST, None, type_hint=Rest)
         after = None
         if rest is not None:
-            self._progress, self._due_at, after = rest.progress, rest.due_at, rest.after
+            self._progress, after = rest.progress, rest.after
+            self._due_at = workflow.now() + timedelta(seconds=rest.due_in_s)
             self._is_paused |= rest.is_paused
         else:
             counts = await ask(CountDeadLetters(**_conditions(started)), after_position=started.position)
@@ -184,7 +185,8 @@ class DeadLetterBulkWorkflow:
             if after is None:
                 return
             if self._slices >= SLICES_A_RUN:
-                rest = Rest(self._progress, after, self._due_at, self._is_paused)
+                due_in_s = max(0.0, (self._due_at - workflow.now()).total_seconds())
+                rest = Rest(self._progress, after, due_in_s, self._is_paused)
                 workflow.continue_as_new(started, memo={**workflow.memo(), REST: rest})
 
     async def _is_time(self) -> bool:

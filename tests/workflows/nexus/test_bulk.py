@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from temporalio import activity
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.client import Client as TemporalClient
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 
 from actors.nexus.module import nexus
 from datapunk.client import Client
@@ -21,6 +22,7 @@ from datapunk.projection import Recorded
 from datapunk.settings import Settings
 from datapunk.store.connection import connect as connect_to_store
 from datapunk.temporal.connection import connect
+from datapunk.temporal.sandbox import workflow_runner
 from datapunk.temporal.sending import ASK, SEND, Address
 from datapunk.testing import PlatformWithTimers
 from datapunk.worker import prepare
@@ -33,7 +35,7 @@ from tests.actors.nexus.letters import Letters
 from tests.raw import raw_client
 from tests.working import eventually, worker_process
 from workflows.nexus import bulk as bulk_workflow
-from workflows.nexus.bulk import DeadLetterBulkWorkflow, Page, Progress
+from workflows.nexus.bulk import REST, DeadLetterBulkWorkflow, Page, Progress, Rest
 
 pytestmark = pytest.mark.timeout(600)
 DEPOSITS = DeadLetterFilter(type="accounts.Deposit")
@@ -184,27 +186,40 @@ class Fakes:
         return DeadLetterCounts(counts=[], total=7)
 
 
+async def carried_out(settings: Settings, fakes: Fakes, runner: WorkflowRunner, memo: dict[str, Any]) -> TemporalClient:
+    temporal = await connect(settings, Registry.of([nexus]))
+    queue = uuid4().hex
+    activities: list[Any] = [fakes.find_letters, fakes.tell_letters, fakes.send, fakes.ask]
+    event = BulkStarted(act=BulkAct.Redrive, filter=DEPOSITS)
+    started = Recorded(event, 1, "default", "b", 1, datetime.now(UTC))
+    worker = Worker(
+        temporal,
+        task_queue=queue,
+        workflows=[DeadLetterBulkWorkflow],
+        activities=activities,
+        workflow_runner=runner,
+    )
+    async with asyncio.timeout(60), worker:
+        handle = await temporal.start_workflow(
+            DeadLetterBulkWorkflow.run, started, id=queue, task_queue=queue, memo=memo
+        )
+        assert await handle.result() == Progress(7, 7, 0)
+    assert fakes.sent[-1] == CompleteBulk(total=7, done=7, refused=0)
+    return temporal
+
+
 async def test_a_long_list_is_gone_through_in_several_runs(
     settings_with_temporal: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_workflow, "SLICES_A_RUN", 1)
-    temporal = await connect(settings_with_temporal, Registry.of([nexus]))
-    fakes, queue = Fakes(), uuid4().hex
-    activities: list[Any] = [fakes.find_letters, fakes.tell_letters, fakes.send, fakes.ask]
-    event = BulkStarted(act=BulkAct.Redrive, filter=DEPOSITS)
-    started = Recorded(event, 1, "default", "b", 1, datetime.now(UTC))
-    async with (
-        asyncio.timeout(60),
-        Worker(
-            temporal,
-            task_queue=queue,
-            workflows=[DeadLetterBulkWorkflow],
-            activities=activities,
-            workflow_runner=UnsandboxedWorkflowRunner(),
-        ),
-    ):
-        handle = await temporal.start_workflow(DeadLetterBulkWorkflow.run, started, id=queue, task_queue=queue)
-        assert await handle.result() == Progress(7, 7, 0)
+    fakes = Fakes()
+    temporal = await carried_out(settings_with_temporal, fakes, UnsandboxedWorkflowRunner(), {})
     assert fakes.told == [str(n) for n in range(7)]
-    assert fakes.sent[-1] == CompleteBulk(total=7, done=7, refused=0)
     assert (await temporal.count_workflows()).count == 4
+
+
+async def test_a_run_goes_on_where_the_one_before_it_ended(settings_with_temporal: Settings) -> None:
+    fakes = Fakes()
+    rest = Rest(Progress(7, 4, 0), "4", 0.1, is_paused=False)
+    await carried_out(settings_with_temporal, fakes, workflow_runner(Registry.of([nexus])), {REST: rest})
+    assert fakes.told == ["4", "5", "6"]
