@@ -17,6 +17,7 @@ from schemas.lake.types import FileFormat, FileOptions, IngestionState
 from tests.working import eventually
 
 TOWNS = "id,name\n1,Oslo\n2,Bergen\n"
+FIELDS = [{"name": "id", "type": "long"}, {"name": "name", "type": "string"}]
 OVER = {IngestionState.COMPLETED, IngestionState.FAILED, IngestionState.CANCELLED}
 
 
@@ -88,6 +89,17 @@ async def test_what_cannot_be_loaded_is_told(platform_with_workflows: Platform, 
     found = [await ended(platform, f"i{number}") for number in range(len(REFUSED))]
     assert [(each.state, each.code) for each in found] == [(IngestionState.FAILED, code) for _, _, code in REFUSED]
     assert [(each["row"], each["original"]) for each in json.loads(found[0].rejects)] == [(3, "3,Molde,x")]
+
+
+async def test_long_bad_rows_fit_into_its_history(platform_with_workflows: Platform, folder: Path) -> None:
+    rows = "".join(f"x{number},{'a' * 50_000}\n" for number in range(100))
+    (folder / "towns.csv").write_text(f"id,name\n1,Oslo\n{rows}")
+    schema = json.dumps({"type": "record", "name": "R", "fields": FIELDS})
+    options = FileOptions(schema=schema, max_bad="100%")
+    await platform_with_workflows.send(IngestFile(dataset="towns", source="towns.csv", options=options), "i")
+    ingestion = await ended(platform_with_workflows)
+    assert (ingestion.state, ingestion.rows, ingestion.bad) == (IngestionState.COMPLETED, 1, 100)
+    assert len(json.loads(ingestion.rejects)) == 100
 
 
 async def test_it_pauses_resumes_and_is_cancelled(

@@ -41,6 +41,7 @@ MOST_CHUNKS = 20_000  # of a file, 80 GB of text: their places must fit into a w
 BEAT_S = 3.0  # between two signs of life
 KEPT = 2  # files that stay open though nobody uses them
 SHOWN = 100  # rejects that are kept in the ingestion's history
+SHOWN_OF_ROW = 1_000  # characters
 
 
 class Ingesting:
@@ -181,7 +182,9 @@ def _final(error: DatapunkError, rejects: Sequence[Reject]) -> ApplicationError:
 
 
 def _json(rejects: Sequence[Reject]) -> str:
-    return msgspec.json.encode(rejects).decode()
+    """For people, in a history that bears no long rows."""
+    cut = [msgspec.structs.replace(each, original=each.original[:SHOWN_OF_ROW], raw=None) for each in rejects]
+    return msgspec.json.encode(cut).decode()
 
 
 def _new_target(requested: IngestionRequested, plan: Plan) -> Target:

@@ -26,6 +26,7 @@ from workflows.lake.files.records import Target
 REASON = "bad_rows"
 MAX_ROWS = 1_000  # of a letter
 MAX_BYTES = 256 * 1024  # of a letter's rows; a workflow's event must fit into Temporal
+MAX_ROW_BYTES = 512 * 1024  # what an ingestion takes with its request: a longer row is told of, and isn't in the letter
 MAX_REASONS = 5  # that are told
 ALL = "100%"  # of a letter's rows may be set aside again: the others are loaded
 
@@ -87,9 +88,10 @@ def text_of(header: str, rows: Sequence[BadRow]) -> bytes:
 
 
 def _some(rejects: Iterable[Reject]) -> Iterator[list[Reject]]:
+    """As many as a letter bears; one that is too long for any comes alone."""
     rows, size = list[Reject](), 0
     for reject in rejects:
-        more = len(reject.original)
+        more = _size(reject)
         if rows and (len(rows) == MAX_ROWS or size + more > MAX_BYTES):
             yield rows
             rows, size = [], 0
@@ -97,6 +99,10 @@ def _some(rejects: Iterable[Reject]) -> Iterator[list[Reject]]:
         size += more
     if rows:
         yield rows
+
+
+def _size(reject: Reject) -> int:
+    return len(reject.original.encode()) + len(reject.raw or b"")
 
 
 def _command(origin: Origin, rows: Sequence[Reject], name: str) -> IngestRows:
@@ -112,6 +118,7 @@ def _command(origin: Origin, rows: Sequence[Reject], name: str) -> IngestRows:
         rows=[
             BadRow(row=each.row, column=each.column or "", reason=each.reason, original=each.original, raw=each.raw)
             for each in rows
+            if _size(each) <= MAX_ROW_BYTES
         ],
         options=FileOptions(
             format=format,
@@ -141,7 +148,9 @@ def _why(rows: Sequence[Reject]) -> str:
         for (reason, column), count in counts.most_common(MAX_REASONS)
     ]
     more = ", …" if len(counts) > MAX_REASONS else ""
-    return f"{_where(rows)}: {', '.join(told)}{more}"
+    is_too_long = _size(rows[0]) > MAX_ROW_BYTES  # then it's alone
+    missing = f"; its {_size(rows[0]):,} bytes are too many for a letter" if is_too_long else ""
+    return f"{_where(rows)}: {', '.join(told)}{more}{missing}"
 
 
 def _where(rows: Sequence[Reject]) -> str:

@@ -113,3 +113,15 @@ async def test_many_rows_are_several_letters_the_same_each_time(
     assert [row.original for _, _, command, _ in first for row in command.rows] == lines
     assert max(len(command.rows) for _, _, command, _ in first) == 3
     assert len({id for id, *_ in first}) == len(first)
+
+
+async def test_a_row_that_is_too_long_for_a_letter_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "towns.csv").write_text(f"id,name\ny,Oslo\nx,{'a' * 600_000}\nz,Bergen\n")
+    sent = (await post(tmp_path / "towns.csv")).sent
+    assert [[row.row for row in command.rows] for _, _, command, _ in sent] == [[1], [], [3]]
+    assert "row 2: 1 × not a long (id); its 600,002 bytes are too many for a letter" in sent[1][3]
+
+
+async def test_what_a_letter_bears_is_counted_in_bytes(tmp_path: Path) -> None:
+    (tmp_path / "towns.csv").write_text("id,name\n" + f"x,{'å' * 100_000}\n" * 2)
+    assert len((await post(tmp_path / "towns.csv")).sent) == 2
