@@ -80,6 +80,14 @@ def may_reach(address: Address, allowed: Iterable[Network]) -> bool:
     return address in PUBLIC_V6 and not any(address in network for network in NOT_PUBLIC_V6)
 
 
+def host_of(url: httpcore.URL) -> dict[str, str]:
+    """The header `host` of a URL whose host is an IPv6 address, which the client leaves without its brackets."""
+    if b":" not in url.host:
+        return {}
+    host = f"[{url.host.decode()}]"
+    return {"host": host if url.port is None else f"{host}:{url.port}"}
+
+
 def look_up(host: str, port: int) -> list[Address]:
     """All addresses of a host, in the order of preference.
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import httpcore
 
-from datapunk.outbound import AddressRefused, Guard, GuardedNetwork
+from datapunk.outbound import AddressRefused, Guard, GuardedNetwork, host_of
 from tasks.nexus.settings import WebhookSettings
 
 USER_AGENT = "datapunk-webhooks/1"
@@ -72,10 +72,7 @@ class Sender:
 
     async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         target = httpcore.URL(url)
-        given = {"user-agent": USER_AGENT, **headers}
-        if b":" in target.host:  # IPv6
-            host = f"[{target.host.decode()}]"
-            given["host"] = host if target.port is None else f"{host}:{target.port}"
+        given = {"user-agent": USER_AGENT, **headers, **host_of(target)}
         async with self._pool.stream("POST", target, headers=list(given.items()), content=body) as answer:
             with suppress(TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):  # its status is all that counts
                 async with asyncio.timeout(READING_S):

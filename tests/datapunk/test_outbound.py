@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+import httpcore
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,3 +151,16 @@ async def test_a_host_none_of_whose_addresses_is_public_is_refused(monkeypatch: 
         await GuardedNetwork(Guard()).connect_tcp("inside.example", 443)
     with pytest.raises(AddressRefused, match="which isn't public; NETWORKS may allow it"):
         GuardedBlockingNetwork(Guard(setting="NETWORKS")).connect_tcp("inside.example", 443)
+
+
+@pytest.mark.parametrize(
+    ("url", "header"),
+    [
+        ("http://[::1]:8080/x", {"host": "[::1]:8080"}),
+        ("http://[::1]/x", {"host": "[::1]"}),
+        ("http://127.0.0.1:8080/x", {}),
+        ("http://data.example/x", {}),
+    ],
+)
+def test_an_ipv6_address_as_host_has_brackets(url: str, header: dict[str, str]) -> None:
+    assert outbound.host_of(httpcore.URL(url)) == header

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpcore
 
-from datapunk.outbound import AddressRefused, Guard, GuardedBlockingNetwork, Network
+from datapunk.outbound import AddressRefused, Guard, GuardedBlockingNetwork, Network, host_of
 from workflows.lake.files.buckets import fetch_object, is_object
 from workflows.lake.files.errors import BadFile
 from workflows.lake.files.sources import DOWNLOAD_TIMEOUT_S, is_url
@@ -53,11 +53,13 @@ def fetch(url: str, allowed_networks: Sequence[Network] = ()) -> Generator[bytes
         yield from fetch_object(url)
         return
     network = GuardedBlockingNetwork(Guard(allowed_networks, "DATAPUNK_LAKE_ALLOWED_NETWORKS"))
+    target = httpcore.URL(url)
+    headers = {"user-agent": USER_AGENT, **host_of(target)}
     timeouts = dict.fromkeys(("connect", "read", "write", "pool"), DOWNLOAD_TIMEOUT_S)
     try:
         with (
             httpcore.ConnectionPool(ssl_context=ssl.create_default_context(), network_backend=network) as pool,
-            pool.stream("GET", url, headers={"user-agent": USER_AGENT}, extensions={"timeout": timeouts}) as answer,
+            pool.stream("GET", target, headers=headers, extensions={"timeout": timeouts}) as answer,
         ):
             if answer.status != HTTPStatus.OK:
                 hint = ", and redirections aren't followed" if answer.status // 100 == 3 else ""
