@@ -42,7 +42,7 @@ def show_list(letters: Sequence[DeadLetterSummary], *, as_json: bool) -> None:
     for each in letters:
         what = escape(f"{each.type or each.module}{f' to {each.actor}' if each.actor else ''}")
         why = escape(f"{each.reason}: {each.message[:SHOWN_MESSAGE]}")
-        table.add_row(f"{each.id}\n{_time(each.parked_at)}", f"{_state(each.state)} {what}\n{why}")
+        table.add_row(f"{each.id}\n{_time(each.died_at or each.parked_at)}", f"{_state(each.state)} {what}\n{why}")
     out().print(table if letters else "no dead letters")
 
 
