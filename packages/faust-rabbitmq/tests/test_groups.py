@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from counting import COUNTS, counting_app
 from workers import Crew, crew, eventually, running, sending
 from yarl import URL
 
+LEASE_S = 3
 KEYS = [f"key-{n}" for n in range(40)]
 
 
@@ -114,6 +116,33 @@ async def test_a_worker_that_wakes_after_its_lease_changes_nothing_and_ends(brok
         await workers.stop(heir)
         assert zombie.returncode != 0
         assert await table(broker, len(sent)) == Counter(sent)
+
+
+async def test_workers_wait_while_the_database_is_away(broker: str, tmp_path: Path) -> None:
+    url = URL(URL(broker).query["database"])
+    name = url.path.removeprefix("/")
+    async with (
+        crew(broker, tmp_path / "log") as workers,
+        sending(broker) as send,
+        await psycopg.AsyncConnection.connect(str(url.with_path("/postgres")), autocommit=True) as administration,
+    ):
+        worker = await workers.start()
+        await workers.settled(1)
+        await send(sent := some(500, 8))
+        await all_handled(workers, 100)
+        await administration.execute(f"alter database {name} allow_connections false")
+        await administration.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,)
+        )
+        await send(more := some(500, 9))
+        over = time.monotonic() + 2 * LEASE_S
+        await eventually(lambda: time.monotonic() > over, "the lease is over")
+        left = len(sent) + len(more)
+        await administration.execute(f"alter database {name} allow_connections true")
+        await all_handled(workers, left)
+        await workers.stop(worker)
+        assert worker.returncode == 0
+    assert await table(broker, left) == Counter(sent + more)
 
 
 async def test_what_was_committed_isnt_read_again(broker: str, tmp_path: Path) -> None:

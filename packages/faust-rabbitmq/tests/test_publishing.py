@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import aio_pika
+import uvloop
 from faust_rabbitmq.record import decode, encode
 from faust_rabbitmq.settings import read_url
 from faust_rabbitmq.stream.connections import Connections
@@ -46,3 +47,13 @@ async def test_what_is_sent_over_a_connection_that_breaks_is_stored_once_and_in_
     await reader.stop()
     await publisher.close()
     await connections.close()
+
+
+def test_it_runs_on_uvloop_as_well(broker: str) -> None:
+    async def ask() -> int:
+        connections = Connections(read_url(URL(broker)).stream, "test")
+        frame_max = (await connections.get()).frame_max
+        await connections.close()
+        return frame_max
+
+    assert uvloop.run(ask()) > 0

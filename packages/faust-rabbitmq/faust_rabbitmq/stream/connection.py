@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
+from typing import cast
 
 from faust_rabbitmq.errors import ConnectionLost, RefusedByBroker
 from faust_rabbitmq.stream.frames import HEADER, RESPONSE, Key, Offset, body, credit, frame, request, string, strings
@@ -212,8 +213,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep what to write to."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
 
     def pause_writing(self) -> None:
         """The broker takes less than we send."""
