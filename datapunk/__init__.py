@@ -7,11 +7,12 @@ if TYPE_CHECKING:
     from datapunk.actor import Actor, Rejected, applies, handles, reads
     from datapunk.messages.upcasters import upcasts
     from datapunk.module import Module
-    from datapunk.projection import Asked, Projection, Recorded, Rows, answers, projects
+    from datapunk.projection import Asked, Cached, Projection, Recorded, Rows, answers, projects
 
 __all__ = [
     "Actor",
     "Asked",
+    "Cached",
     "Module",
     "Projection",
     "Recorded",
@@ -30,7 +31,7 @@ _HOMES = {
     "datapunk.actor": ("Actor", "Rejected", "applies", "handles", "reads"),
     "datapunk.messages.upcasters": ("upcasts",),
     "datapunk.module": ("Module",),
-    "datapunk.projection": ("Asked", "Projection", "Recorded", "Rows", "answers", "projects"),
+    "datapunk.projection": ("Asked", "Cached", "Projection", "Recorded", "Rows", "answers", "projects"),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, nullcontext
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from datapunk.cache.answers import KeptAnswers
 from datapunk.errors import PositionUnknown, ReplyTimeout, UnknownMessageType
 from datapunk.messages.message import Answer, Query
 from datapunk.messages.registry import Registry
@@ -40,14 +41,23 @@ class Answerer:
         self._registry = registry
         self._settings = settings
         self._pool = pool(settings.database_url, least=1, most=POOL)
+        self._kept = {
+            handler.query: KeptAnswers(handler.query, handler.cached, registry, settings)
+            for handler in module.queries
+            if handler.cached
+        }
+        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Answerer:
         await self._pool.open()
+        for kept in self._kept.values():
+            await self._open.enter_async_context(kept)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._open.aclose()
         await self._pool.close()
 
     async def answer(
@@ -71,6 +81,29 @@ class Answerer:
         handler = self._handlers.get(type(query))
         if handler is None:
             raise UnknownMessageType(f"nobody here answers {query.message_type}")
+        kept = self._kept.get(type(query))
+        if kept is None:
+            return await self._read(handler, query, tenant, after, timeout_s, waiting)
+
+        async def read() -> Answer:  # perhaps for others, too, who may be more patient
+            return await self._read(handler, query, tenant, after, self._settings.query_timeout_s, waiting)
+
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await kept.answer(query, tenant, after or 0, read)
+        except TimeoutError:
+            raise ReplyTimeout(f"{query.message_type} took longer than {timeout_s:g} s; narrow it down") from None
+
+    async def _read(
+        self,
+        handler: QueryHandler,
+        query: Query,
+        tenant: str,
+        after: int | None,
+        timeout_s: float,
+        waiting: Waiting,
+    ) -> Answer:
+        """From the tables."""
         deadline = monotonic() + timeout_s
         pause, replans = LOOK_FIRST_S, 0
         while True:

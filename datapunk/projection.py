@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -140,25 +140,55 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Cached:
+    """That the answers to a query are kept, until an event touches them.
+
+    Attributes:
+        key: what a query asks about, as in a dataset's id. Queries of a tenant with the same key have the same answer.
+        touched_by: for each class of event that the query's projections apply, whose answer it changes: what `key`
+            says of it; None: nobody's.
+    """
+
+    key: Callable[[Any], str]
+    touched_by: Mapping[type[Event], Callable[[Recorded[Any]], str] | None]
+
+
+def key_of(tenant: str, key: str) -> str:
+    """What an answer is kept under."""
+    return f"{tenant}/{key}"
+
+
+@dataclass(frozen=True, slots=True)
 class QueryHandler:
     """A function that answers one class of query from the tables of some projections."""
 
     query: type[Query]
     projections: tuple[type[Projection], ...]
     function: Callable[[Any, Asked], Awaitable[Answer]]
+    cached: Cached | None = None
 
 
 def answers(
-    query: type[Q], *projections: type[Projection]
+    query: type[Q], *projections: type[Projection], cached: Cached | None = None
 ) -> Callable[[Callable[[Q, Asked], Awaitable[Answer]]], QueryHandler]:
     """Make a function the handler of a query. It may raise `Rejected` to answer with an error.
 
     Args:
         query: the class of query.
         projections: those it reads; a reader that asks for its own write waits for these.
+        cached: for a query that is asked far more often than its answer changes: keep answers, and until when.
+
+    Raises:
+        ConfigurationError: if `cached` says nothing of an event that the projections apply.
     """
+    applied = {event for projection in projections for event in projection.handlers}
+    if cached is not None and (forgotten := applied - set(cached.touched_by)):
+        names = ", ".join(sorted(event.message_type for event in forgotten))
+        raise ConfigurationError(
+            f"{query.message_type} is cached: say in `touched_by` whose answer {names} changes; None: nobody's"
+        )
 
     def wrap(function: Callable[[Q, Asked], Awaitable[Answer]]) -> QueryHandler:
-        return QueryHandler(query, projections, function)
+        return QueryHandler(query, projections, function, cached)
 
     return wrap

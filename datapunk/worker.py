@@ -17,13 +17,14 @@ from datapunk.answering import Answerer
 from datapunk.broker.rpc import QueryServer
 from datapunk.broker.topology import apply
 from datapunk.broker.unroutable import UnroutableConsumer
+from datapunk.cache.feeder import Feeder
 from datapunk.errors import ConnectionLost
 from datapunk.followers import Followers
 from datapunk.hook import Hook, nowhere
 from datapunk.membership import Membership
 from datapunk.messages.registry import Registry
 from datapunk.module import Module, with_installed
-from datapunk.projection import Projection
+from datapunk.projection import Projection, QueryHandler
 from datapunk.projector import Projector
 from datapunk.resting import rest
 from datapunk.settings import Settings
@@ -125,6 +126,10 @@ class Worker:
                     f"{module.name}.projections", self._settings, [module.name], self._projectors(module, registry)
                 )
                 group.create_task(contained(f"{module.name}.projections", projectors.run, stop))
+                feeders = Followers(
+                    f"{module.name}.caches", self._settings, [module.name], self._feeders(module, registry)
+                )
+                group.create_task(contained(f"{module.name}.caches", feeders.run, stop))
                 answerer = Answerer(module, registry, self._settings)
                 await stack.enter_async_context(answerer)
                 server = QueryServer(module, registry, self._settings, answerer.answer)
@@ -160,6 +165,12 @@ class Worker:
             return lambda: Projector(projection(), registry, self._settings, self._at)
 
         return {projection.full_name(): maker(projection) for projection in module.projections}
+
+    def _feeders(self, module: Module, registry: Registry) -> dict[str, Callable[[], Feeder]]:
+        def maker(handler: QueryHandler) -> Callable[[], Feeder]:
+            return lambda: Feeder(handler, registry, self._settings)
+
+        return {handler.query.message_type: maker(handler) for handler in module.queries if handler.cached}
 
 
 async def contained(service: str, run: Run, stop: asyncio.Event) -> None:

@@ -72,7 +72,15 @@ DEAD_LETTERS_OPEN = Gauge(
     "Nexus tells the same",
     ["module", "reason", "state"],
 )
-CACHE_HIT_RATIO = Gauge("cache_hit_ratio", "Share of look-ups answered from memory, over the last batches", ["cache"])
+CACHE_HIT_RATIO = Gauge(
+    "cache_hit_ratio", "Share of look-ups answered from a cache, over the last batches or 100 look-ups", ["cache"]
+)
+CACHE_LOOKUPS = Counter(
+    "cache_lookups",
+    "Look-ups for answers by where they came from: local (memory), central (Redis), joined (another one's reading), "
+    "read (and kept), bypassed (read past the cache)",
+    ["cache", "result"],
+)
 QUEUE_DEPTH = Gauge("queue_depth", "Messages ready in a queue", ["queue"])
 
 # --- projections --------------------------------------------------------------------------------------

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from datapunk import Asked, Rejected, answers
+from datapunk import Asked, Cached, Rejected, answers
 from projections.lake.datasets import Datasets
+from schemas.lake.events import (
+    DatasetCreated,
+    DatasetDeleted,
+    DatasetRenamed,
+    RecordsAppended,
+    RecordsExpired,
+    RetentionSet,
+)
 from schemas.lake.queries import Dataset, DatasetList, GetDataset, ListDatasets
 from schemas.lake.types import DatasetSummary
 
 MAX_PAGE = 1000  # datasets
 SUMMARY = "id, name, description, records, partitions, created_at, updated_at"
 
+CACHED = Cached(
+    key=lambda query: query.dataset,
+    touched_by={
+        DatasetCreated: lambda recorded: recorded.actor,
+        DatasetRenamed: lambda recorded: recorded.actor,
+        DatasetDeleted: lambda recorded: recorded.actor,
+        RetentionSet: lambda recorded: recorded.actor,
+        RecordsAppended: lambda recorded: recorded.event.dataset,
+        RecordsExpired: lambda recorded: recorded.event.dataset,
+    },
+)
 
-@answers(GetDataset, Datasets)
+
+@answers(GetDataset, Datasets, cached=CACHED)
 async def get_dataset(query: GetDataset, asked: Asked) -> Dataset:
     """One dataset, or `dataset_unknown`."""
     cursor = await asked.rows.execute(
