@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from faust_rabbitmq.errors import Expelled, FaustRabbitMQError, Fenced, TopicMismatch
-from faust_rabbitmq.topics import KEY_HEADER
+from faust_rabbitmq.topics import KEY_HEADER, ROUTED
 
-__all__ = ["KEY_HEADER", "Expelled", "FaustRabbitMQError", "Fenced", "TopicMismatch"]
+__all__ = ["KEY_HEADER", "ROUTED", "Expelled", "FaustRabbitMQError", "Fenced", "TopicMismatch"]

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import mode
 import psycopg
+from aio_pika.exceptions import AMQPError
 from faust.transport import consumer as base
 from faust.types import TP, ConsumerMessage, EventT, Message
 from mode import ServiceT
@@ -28,7 +29,8 @@ from faust_rabbitmq.record import Mark
 from faust_rabbitmq.stream.connections import Connections
 from faust_rabbitmq.stream.frames import Offset
 from faust_rabbitmq.stream.reader import chunk_at
-from faust_rabbitmq.topics import Topics, stream_of
+from faust_rabbitmq.topic import stream_of
+from faust_rabbitmq.topics import KEY_HEADER, ROUTED, Topics
 
 if TYPE_CHECKING:
     from faust_rabbitmq.producer import Producer
@@ -38,6 +40,7 @@ __all__ = ["Consumer"]
 
 _YIELD_EVERY = 100  # messages, so that whatever else there is gets its turn
 _IDLE_S = 0.2
+_LOOK_AGAIN_S = 2.0
 _COMMIT_REST_EVERY_S = 1.0
 _NEVER = Mark(0, 1)  # of a write to what we don't own: it never counts
 
@@ -70,7 +73,9 @@ class Consumer(base.Consumer):
         self._is_member = False
         self._assigned: set[TP] = set()
         self._owned: frozenset[TP] = frozenset()
-        self._connections = Connections(settings.stream, f"{conf.id} consumer")
+        self._connections = Connections(settings.stream, f"{conf.id} consumer", lambda _: self._doubtful.set())
+        self._doubtful = asyncio.Event()  # set when the broker may have restarted
+        self._routed: set[str] = set()
         self._incoming: Incoming | None = None
         self._in_flight: dict[TP, deque[int]] = {}
         self._sought: set[TP] = set()
@@ -102,6 +107,10 @@ class Consumer(base.Consumer):
                 # One that is there is taken as it is, since others may have made it.
                 if await self._topics.find(topic) is None:
                     await channel.maybe_declare()
+                if channel.config and (channel.config.get(ROUTED) or channel.config.get(KEY_HEADER)):
+                    self._routed.add(topic)
+        if self._routed:
+            self._doubtful.set()
         changed, self._subscribed = wanted != self._subscribed, wanted
         if self.app.client_only:
             await self._read_as_client()
@@ -111,6 +120,22 @@ class Consumer(base.Consumer):
             self.add_future(self._live())
         elif changed:
             await self._membership.resubscribe()
+
+    @mode.Service.task
+    async def _keep_order(self) -> None:
+        """See that exchanges route keys where they belong, at first and after each loss of the connection."""
+        while not self.should_stop:
+            await self._doubtful.wait()
+            self._doubtful.clear()
+            for topic in list(self._routed):
+                if self.should_stop:
+                    break
+                try:
+                    await self._topics.mend(topic, self._connections)
+                except (FaustRabbitMQError, AMQPError, OSError, TimeoutError, psycopg.Error) as error:
+                    self.log.warning("Can't tell whether topic %s is in order, trying again: %s", topic, error)
+                    await self.sleep(_LOOK_AGAIN_S)
+                    self._doubtful.set()
 
     async def _live(self) -> None:
         try:

@@ -21,7 +21,8 @@ from faust_rabbitmq.record import Record, decode
 from faust_rabbitmq.stream.connections import Connections
 from faust_rabbitmq.stream.frames import Chunk, Offset
 from faust_rabbitmq.stream.reader import Reader, chunk_at
-from faust_rabbitmq.topics import Topics, stream_of
+from faust_rabbitmq.topic import stream_of
+from faust_rabbitmq.topics import Topics
 
 __all__ = ["Incoming"]
 

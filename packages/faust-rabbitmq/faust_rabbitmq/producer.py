@@ -24,7 +24,8 @@ from faust_rabbitmq.database import Database
 from faust_rabbitmq.errors import FaustRabbitMQError
 from faust_rabbitmq.record import Mark, encode
 from faust_rabbitmq.stream.publisher import Publisher
-from faust_rabbitmq.topics import Topic, Topics, stream_of
+from faust_rabbitmq.topic import Topic, stream_of
+from faust_rabbitmq.topics import Topics
 
 if TYPE_CHECKING:
     from faust_rabbitmq.consumer import Consumer

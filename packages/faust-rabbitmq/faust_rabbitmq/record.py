@@ -13,7 +13,10 @@ from typing import NamedTuple
 
 from faust_rabbitmq.amqp import Value, sections
 
-__all__ = ["MARKER", "Mark", "Record", "decode", "encode"]
+__all__ = ["MARKER", "PROBE_HEADER", "Mark", "Record", "decode", "encode"]
+
+PROBE_HEADER = "faust-probe"
+"""The header of what only shows where an exchange routes a key."""
 
 Headers = list[tuple[str, bytes]]
 
@@ -48,7 +51,7 @@ class Record(NamedTuple):
     """When it was sent, in seconds since 1970; None: its sender didn't say."""
     mark: Mark | None
     is_marker: bool = False
-    """Whether it only says where the stream begins, and isn't anybody's message."""
+    """Whether it's nobody's message: the beginning of a stream, or a probe."""
 
 
 def encode(
@@ -123,7 +126,7 @@ def _foreign(message: bytes, key_header: str | None) -> Record:
         key = _optional(found.annotations.get("x-routing-key"))
     else:
         key = _optional(properties.get(key_header))
-    return Record(key, found.body, _headers(properties), found.created_at, None)
+    return Record(key, found.body, _headers(properties), found.created_at, None, PROBE_HEADER in properties)
 
 
 def _headers(properties: Mapping[str, Value]) -> Headers:

@@ -6,35 +6,29 @@ How many partitions a topic has, and what its key is, is kept in Postgres, where
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
 
 from faust_rabbitmq.database import Database
 from faust_rabbitmq.errors import TopicMismatch
+from faust_rabbitmq.exchange_order import mend_order
 from faust_rabbitmq.record import MARKER
 from faust_rabbitmq.settings import Settings
+from faust_rabbitmq.stream.connections import Connections
 from faust_rabbitmq.stream.publisher import Publisher
+from faust_rabbitmq.topic import Topic, stream_of
 
-__all__ = ["KEY_HEADER", "Topic", "Topics", "stream_of"]
+__all__ = ["KEY_HEADER", "ROUTED", "Topics"]
 
 KEY_HEADER = "key-header"
 """In a topic's `config`: the header that is the key of what comes from elsewhere; without it, the routing key."""
 
+ROUTED = "routed"
+"""In a topic's `config`: whether other exchanges route messages here; `key-header` implies it."""
+
 _MOST_PARTITIONS = 9_999
-
-
-class Topic(NamedTuple):
-    """What all must know of a topic."""
-
-    partitions: int
-    key_header: str | None
-
-
-def stream_of(topic: str, partition: int) -> str:
-    """The stream behind a partition. The numbers sort as text, since a restarted broker binds in this order."""
-    return f"{topic}.{partition:04d}"
 
 
 class Topics:
@@ -78,7 +72,7 @@ class Topics:
             topic: its name.
             partitions: how many.
             retention_s: how long messages are kept; None: until `x-max-length-bytes` in `config`, or for ever.
-            config: `key-header`, and arguments of the streams (`x-max-length-bytes`, …).
+            config: `key-header`, `routed`, and arguments of the streams (`x-max-length-bytes`, …).
 
         Raises:
             TopicMismatch: it's there, and otherwise.
@@ -86,6 +80,7 @@ class Topics:
         """
         given = dict(config or {})
         key_header = given.pop(KEY_HEADER, None)
+        given.pop(ROUTED, None)
         wanted = Topic(partitions, None if key_header is None else str(key_header))
         if topic in self._declared:
             return self._known[topic]
@@ -123,6 +118,21 @@ class Topics:
         self._known[topic] = found
         self._declared.add(topic)
         return found
+
+    async def mend(self, topic: str, connections: Connections) -> None:
+        """See that the exchange of a topic routes keys where they belong, one worker at a time.
+
+        Raises:
+            TimeoutError: it can't be told.
+        """
+        found = await self.find(topic)
+        if found is None or found.partitions == 1:
+            return
+        async with self._database.transaction() as transaction:
+            await transaction.run("lock_creation")
+            connection = await aio_pika.connect(self._settings.amqp_url)
+            async with connection:
+                await mend_order(await connection.channel(), connections, topic, found)
 
     async def _bind(self, channel: AbstractChannel, name: str, topic: Topic, arguments: dict[str, Any]) -> None:
         hashing: Any = {"hash-header": topic.key_header} if topic.key_header else {}

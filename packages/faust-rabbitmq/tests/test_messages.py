@@ -8,7 +8,7 @@ import aio_pika
 import faust
 import pytest
 from faust.types import TP
-from faust_rabbitmq import KEY_HEADER, TopicMismatch
+from faust_rabbitmq import KEY_HEADER, ROUTED, TopicMismatch
 from faust_rabbitmq.broker_hash import broker_partition
 from workers import eventually, running
 from yarl import URL
@@ -108,3 +108,37 @@ async def test_a_topic_keeps_its_number_of_partitions(broker: str) -> None:
                 await declaring
         finally:
             await app.producer.stop()
+
+
+async def test_streams_that_are_bound_in_the_wrong_order_are_bound_again(broker: str) -> None:
+    app = app_of(broker, "first")
+    app.producer_only = True
+    await app.producer.start()
+    await app.topic("facts", partitions=4).declare()
+    await app.producer.stop()
+    connection = await aio_pika.connect(amqp_url(broker))
+    async with connection:
+        channel = await connection.channel()
+        queue = await channel.get_queue("facts.0001")
+        await queue.unbind("facts", "1")  # as if the broker had restarted: 0, 2, 3, 1
+        await queue.bind("facts", "1")
+        app = app_of(broker)
+        got: dict[bytes, int] = {}
+
+        @app.agent(app.topic("facts", key_type=bytes, value_type=bytes, config={ROUTED: True}))
+        async def read(stream: faust.StreamT[Any]) -> None:
+            async for event in stream.events():
+                got[event.key] = event.message.partition
+
+        keys = [f"key-{n}".encode() for n in range(20)]
+        facts = await channel.get_exchange("facts")
+
+        async def are_in_order() -> bool:
+            got.clear()
+            for key in keys:
+                await facts.publish(aio_pika.Message(b""), key.decode())
+            await eventually(lambda: len(got) == len(keys), "all have come")
+            return got == {key: broker_partition(key, 4) for key in keys}
+
+        async with running(app):
+            await eventually(are_in_order, "keys are where they belong")
