@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -145,12 +145,18 @@ class Cached:
 
     Attributes:
         key: what a query asks about, as in a dataset's id. Queries of a tenant with the same key have the same answer.
-        touched_by: for each class of event that the query's projections apply, whose answer it changes: what `key`
-            says of it; None: nobody's.
+        touched_by_actor: for each class of event that the query's projections apply, whose answer it changes: what
+            `key` says of it, by the id of the actor that it happened to.
+        touched_by: the same, for events of which that can't be told by the id: they're read for it. None: nobody's.
     """
 
     key: Callable[[Any], str]
-    touched_by: Mapping[type[Event], Callable[[Recorded[Any]], str] | None]
+    touched_by_actor: Mapping[type[Event], Callable[[str], str]] = field(
+        default_factory=dict[type[Event], Callable[[str], str]]
+    )
+    touched_by: Mapping[type[Event], Callable[[Recorded[Any]], str] | None] = field(
+        default_factory=dict[type[Event], "Callable[[Recorded[Any]], str] | None"]
+    )
 
 
 def key_of(tenant: str, key: str) -> str:
@@ -182,10 +188,10 @@ def answers(
         ConfigurationError: if `cached` says nothing of an event that the projections apply.
     """
     applied = {event for projection in projections for event in projection.handlers}
-    if cached is not None and (forgotten := applied - set(cached.touched_by)):
+    if cached is not None and (forgotten := applied - {*cached.touched_by_actor, *cached.touched_by}):
         names = ", ".join(sorted(event.message_type for event in forgotten))
         raise ConfigurationError(
-            f"{query.message_type} is cached: say in `touched_by` whose answer {names} changes; None: nobody's"
+            f"{query.message_type} is cached: say whose answer {names} changes, in `touched_by_actor` or `touched_by`"
         )
 
     def wrap(function: Callable[[Q, Asked], Awaitable[Answer]]) -> QueryHandler:

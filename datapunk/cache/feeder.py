@@ -7,7 +7,7 @@ does it for all. What it knows isn't kept: whoever begins, or isn't sure, begins
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 import psycopg
@@ -21,7 +21,6 @@ from datapunk.projection import QueryHandler, key_of
 from datapunk.resting import rest
 from datapunk.settings import Settings
 from datapunk.store.connection import connect
-from datapunk.store.events import RecordedEvent
 from datapunk.store.read import read_all, safe_position
 from datapunk.store.statements import statement
 from datapunk.telemetry import metrics
@@ -48,8 +47,8 @@ class Feeder:
     def __init__(self, handler: QueryHandler, registry: Registry, settings: Settings) -> None:
         assert handler.cached is not None
         self.name = handler.query.message_type
-        self._cached = handler.cached
-        self._touched_by = {event.message_type: key for event, key in handler.cached.touched_by.items() if key}
+        self._by_actor = {event.message_type: key for event, key in handler.cached.touched_by_actor.items()}
+        self._by_event = {event.message_type: key for event, key in handler.cached.touched_by.items() if key}
         self._projections = [projection.full_name() for projection in handler.projections]
         self._registry = registry
         self._settings = settings
@@ -93,9 +92,8 @@ class Feeder:
             place = await self._place(conn)
             if place is None or place[0] != tables:  # rebuilt
                 return
-            events, reached = await read_all(conn, position, BATCH, types=list(self._touched_by), until=place[1])
-            await self._registry.learn_of(conn, events)
-            if not await central.advance(epoch, position, reached, self._keys(events)):
+            keys, reached = await self._touched(conn, position, place[1])
+            if not await central.advance(epoch, position, reached, keys):
                 return
             look_s = LOOK_FIRST_S if reached > position else min(look_s * 2, LOOK_MOST_S)
             position, self._pause = reached, RETRY_FIRST_S
@@ -106,12 +104,20 @@ class Feeder:
             else:
                 await rest(BEAT_S, stop, self._wake)
 
-    def _keys(self, events: Sequence[RecordedEvent]) -> list[str]:
-        known = [recorded(event, self._registry) for event in events]
-        touched = (
-            key_of(each.tenant, self._touched_by[event.type](each)) for event, each in zip(events, known, strict=True)
-        )
-        return list(dict.fromkeys(touched))
+    async def _touched(self, conn: AsyncConnection[Any], after: int, until: int) -> tuple[Collection[str], int]:
+        """The keys whose answers changed, and up to which position that's known: no further than `until`."""
+        keys: dict[str, None] = {}
+        if self._by_event:
+            events, until = await read_all(conn, after, BATCH, types=list(self._by_event), until=until)
+            await self._registry.learn_of(conn, events)
+            for event in events:
+                keys[key_of(event.tenant, self._by_event[event.type](recorded(event, self._registry)))] = None
+        if self._by_actor and until > after:
+            asked = {"after": after, "until": until, "types": list(self._by_actor)}
+            cursor = await conn.execute(statement("touched_streams"), asked)
+            for tenant, stream, type in await cursor.fetchall():
+                keys[key_of(tenant, self._by_actor[type](stream.partition("/")[2]))] = None
+        return keys, until
 
     async def _place(self, conn: AsyncConnection[Any]) -> tuple[list[int], int] | None:
         """Which tables serve reads, and up to where all events are applied to them."""

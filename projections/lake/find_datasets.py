@@ -22,13 +22,13 @@ SUMMARY = "id, name, description, records, partitions, created_at, updated_at"
 
 CACHED = Cached(
     key=lambda query: query.dataset,
-    touched_by={
-        DatasetCreated: lambda recorded: recorded.actor,
-        DatasetRenamed: lambda recorded: recorded.actor,
-        DatasetDeleted: lambda recorded: recorded.actor,
-        RetentionSet: lambda recorded: recorded.actor,
-        RecordsAppended: lambda recorded: recorded.event.dataset,
-        RecordsExpired: lambda recorded: recorded.event.dataset,
+    touched_by_actor={
+        DatasetCreated: lambda id: id,
+        DatasetRenamed: lambda id: id,
+        DatasetDeleted: lambda id: id,
+        RetentionSet: lambda id: id,
+        RecordsAppended: lambda id: id.rpartition(":")[0],  # of <dataset>:<number>
+        RecordsExpired: lambda id: id.rpartition(":")[0],
     },
 )
 

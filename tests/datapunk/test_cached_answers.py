@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -25,13 +26,23 @@ from tests.accounts.queries import Balance, GetBalance
 from tests.projecting import set_paused
 from tests.working import eventually
 
-CACHED = Cached(key=lambda query: query.account, touched_by={Deposited: lambda recorded: recorded.actor})
-MODULES: list[Module] = [dataclasses.replace(accounts, queries=[dataclasses.replace(get_balance, cached=CACHED)])]
+KEY: Callable[[Any], str] = lambda query: query.account  # noqa: E731
+WAYS = {
+    "by the actor": Cached(key=KEY, touched_by_actor={Deposited: lambda id: id}),
+    "by the event": Cached(key=KEY, touched_by={Deposited: lambda recorded: recorded.actor}),
+}
+
+
+def with_cache(way: str) -> list[Module]:
+    return [dataclasses.replace(accounts, queries=[dataclasses.replace(get_balance, cached=WAYS[way])])]
+
+
+MODULES = with_cache("by the actor")
 
 
 @pytest.fixture
-def modules() -> list[Module]:
-    return MODULES
+def modules(request: pytest.FixtureRequest) -> list[Module]:
+    return with_cache(getattr(request, "param", "by the actor"))
 
 
 @pytest.fixture
@@ -71,6 +82,7 @@ async def cached(platform: Platform) -> None:
     await eventually(is_cached, "answers come from memory")
 
 
+@pytest.mark.parametrize("modules", WAYS, indirect=True)
 async def test_an_answer_is_kept_until_an_event_touches_it(platform: Platform) -> None:
     await cached(platform)
     assert await cents(platform) == 5
@@ -141,7 +153,7 @@ async def test_after_a_rebuild_answers_are_those_of_the_new_tables(platform: Pla
 
 def test_a_query_that_forgets_an_event_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"whose answer accounts.Deposited changes"):
-        answers(GetBalance, Balances, cached=Cached(key=lambda query: query.account, touched_by={}))
+        answers(GetBalance, Balances, cached=Cached(key=KEY))
 
 
 async def test_without_redis_answers_are_right(settings: Settings, free_tcp_port: int) -> None:
