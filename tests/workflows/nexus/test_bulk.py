@@ -87,7 +87,7 @@ async def test_letters_are_told_at_the_rate_that_was_asked_for(platform_with_tim
     await platform.skip(MOMENT)
     await done(platform, ids, 1)
     later = await bad_deposits(platform, 5)  # one more: it wasn't there when it was asked for
-    await platform.skip(MINUTE)
+    await platform.skip(MINUTE + MOMENT)
     await done(platform, ids, 2)
     await platform.skip(10 * MINUTE)
     await done(platform, later, 4)
