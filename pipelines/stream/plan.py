@@ -61,12 +61,14 @@ class PlannedStep:
         said: what it does, in a line.
         fields: of the records that leave it.
         make: makes its operator, with the state of its own.
+        together: fields of the records that enter it; those with the same values must be in the same partition.
     """
 
     kind: str
     said: str
     fields: Fields
     make: Callable[[Surroundings, State], Operator]
+    together: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

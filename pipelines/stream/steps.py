@@ -67,7 +67,9 @@ def _plan_dedupe(checks: Checks, part: Dedupe, number: int, fields: Fields, _: A
         return None
     read = fields_getter(part.by)
     said = f"by {', '.join(part.by)} within {part.within}"
-    return PlannedStep("dedupe", said, fields, lambda _, state: dedupe.Dedupe(number, read, within, state))
+    return PlannedStep(
+        "dedupe", said, fields, lambda _, state: dedupe.Dedupe(number, read, within, state), tuple(part.by)
+    )
 
 
 def _plan_enrich(checks: Checks, part: Enrich, number: int, fields: Fields, _: Any) -> PlannedStep | None:

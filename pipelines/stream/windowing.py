@@ -53,7 +53,7 @@ def plan_window(
         if found is not None:
             made[name], types[name] = found
     make = _make(checks, part, number, made)
-    return PlannedStep("window", _said(part), types, make)
+    return PlannedStep("window", _said(part), types, make, tuple(part.by))
 
 
 def _aggregate(

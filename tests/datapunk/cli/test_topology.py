@@ -13,7 +13,7 @@ async def test_all_modules_are_declared_and_counted(datapunk: CommandLine, setti
     ended = await datapunk("topology", "apply")
     assert ended.status == 0
     lines = ended.out.splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["accounts", "lake", "nexus"]
+    assert [line.partition(":")[0] for line in lines] == ["accounts", "lake", "nexus", "stream"]
     assert f"({settings.shards} shards)" in lines[0]
     management = Management.of(settings.broker_url)
     names = {queue["name"] for queue in management.get("queues")}

@@ -84,7 +84,7 @@ JOIN = """
   - join: {stream: {dataset: sensors, event_time: since}, on: {sensor: sensor}, take: {room: room}, within: 20m}"""
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(25))
 @given(mine=out_of_order(20), theirs=out_of_order(20), turns=st.lists(st.booleans(), max_size=40), cuts=CUTS)
 def test_a_join_of_streams_is_the_same_however_inputs_are_cut(
     mine: list[Value], theirs: list[Value], turns: list[bool], cuts: list[int]

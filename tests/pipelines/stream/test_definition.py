@@ -74,6 +74,7 @@ def test_a_definition_gives_each_step_a_schema() -> None:
         "fahrenheit": "double?",
         "window_start": "timestamp",
     }
+    assert [step.together for step in made.steps if step.together] == [("id",), ("room",)]
     window = made.steps[5].fields
     assert {name: str(type) for name, type in window.items() if name not in ("window_start", "window_end")} == {
         "room": "string",

@@ -96,31 +96,31 @@ def assert_same(outputs: Outputs, expected: list[Value]) -> None:
             assert wanted["least_median"] <= value["median"] <= wanted["greatest_median"]
 
 
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(20))
 @given(out_of_order(), CUTS)
 def test_tumbling_windows_equal_a_batch_computation(found: list[Value], cuts: list[int]) -> None:
     assert_same(run(TUMBLING, records(found), cuts, restarts=True), hops(found, 60, 60))
 
 
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(20))
 @given(out_of_order(), CUTS)
 def test_days_are_those_of_utc_also_on_leap_days_and_when_clocks_change(found: list[Value], cuts: list[int]) -> None:
     assert_same(run(DAILY, records(found), cuts), hops(found, 24 * 60, 24 * 60))
 
 
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(20))
 @given(out_of_order(), CUTS)
 def test_hopping_windows_equal_a_batch_computation(found: list[Value], cuts: list[int]) -> None:
     assert_same(run(HOPPING, records(found), cuts, restarts=True), hops(found, 60, 20))
 
 
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(20))
 @given(out_of_order(), CUTS)
 def test_sessions_equal_a_batch_computation(found: list[Value], cuts: list[int]) -> None:
     assert_same(run(SESSION, records(found), cuts, restarts=True), sessions(found))
 
 
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(20))
 @given(out_of_order(), CUTS)
 def test_duplicates_that_are_dropped_change_no_window(found: list[Value], cuts: list[int]) -> None:
     plan = planned(

@@ -1,0 +1,1 @@
+"""`datapunk stream`: pipelines at the command line."""
