@@ -122,7 +122,7 @@ async def test_it_rests_while_it_is_paused_and_ends_when_it_is_cancelled(
     await eventually(is_told, "what was done before counts")
 
 
-LETTERS = 100
+LETTERS = 50  # more than are under way at a time
 
 
 async def test_a_worker_killed_on_the_way_redrives_no_letter_twice(settings_with_temporal: Settings) -> None:
