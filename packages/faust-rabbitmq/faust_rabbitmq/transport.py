@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, ClassVar
 
+from faust.auth import SASLCredentials
 from faust.transport import base
 from faust.types.transports import ConsumerT, ProducerT
 
@@ -25,6 +26,9 @@ class Transport(base.Transport):
 
     @cached_property
     def settings(self) -> Settings:
-        """What the URL says."""
-        tls: Any = self.app.conf.ssl_context
-        return read_url(self.url[0], tls)
+        """What the URL says, and Faust's `broker_credentials` say instead."""
+        conf: Any = self.app.conf
+        url = self.url[0]
+        if isinstance(conf.broker_credentials, SASLCredentials):
+            url = url.with_user(conf.broker_credentials.username).with_password(conf.broker_credentials.password)
+        return read_url(url, conf.ssl_context)
