@@ -131,7 +131,9 @@ class Consumer(base.Consumer):
                 if self.should_stop:
                     break
                 try:
-                    await self._topics.mend(topic, self._connections)
+                    if not await self._topics.mend(topic, self._connections):
+                        await self.sleep(_LOOK_AGAIN_S)
+                        self._doubtful.set()  # the broker may have mixed them up again
                 except (FaustRabbitMQError, AMQPError, OSError, TimeoutError, psycopg.Error) as error:
                     self.log.warning("Can't tell whether topic %s is in order, trying again: %s", topic, error)
                     await self.sleep(_LOOK_AGAIN_S)

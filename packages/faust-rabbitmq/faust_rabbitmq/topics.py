@@ -119,20 +119,20 @@ class Topics:
         self._declared.add(topic)
         return found
 
-    async def mend(self, topic: str, connections: Connections) -> None:
-        """See that the exchange of a topic routes keys where they belong, one worker at a time.
+    async def mend(self, topic: str, connections: Connections) -> bool:
+        """See that the exchange of a topic routes keys where they belong, one worker at a time; whether it did.
 
         Raises:
             TimeoutError: it can't be told.
         """
         found = await self.find(topic)
         if found is None or found.partitions == 1:
-            return
+            return True
         async with self._database.transaction() as transaction:
             await transaction.run("lock_creation")
             connection = await aio_pika.connect(self._settings.amqp_url)
             async with connection:
-                await mend_order(await connection.channel(), connections, topic, found)
+                return await mend_order(await connection.channel(), connections, topic, found)
 
     async def _bind(self, channel: AbstractChannel, name: str, topic: Topic, arguments: dict[str, Any]) -> None:
         hashing: Any = {"hash-header": topic.key_header} if topic.key_header else {}
