@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -92,7 +93,8 @@ def test_a_join_of_streams_is_the_same_however_inputs_are_cut(
     """Only the order counts in which records of both came."""
     plan = planned(JOIN, LATE)
     ours = [(MAIN, record) for record in records(mine)]
-    others = [("join1", record) for record in records([_sensor(value) for value in theirs])]
+    shift = mine[0]["at"] - theirs[0]["at"] if mine and theirs else timedelta(0)  # so that some are near each other
+    others = [("join1", record) for record in records([_sensor(value, shift) for value in theirs])]
     merged: list[tuple[str, Record]] = []
     for turn in [*turns, *[True] * len(ours), *[False] * len(others)]:
         queue = ours if turn else others
@@ -113,8 +115,8 @@ def test_a_join_of_streams_is_the_same_however_inputs_are_cut(
     assert outputs(cuts, restarts=True) == outputs([], restarts=False)
 
 
-def _sensor(value: Value) -> Value:
-    return {"sensor": value["sensor"], "room": f"room {value['id']}", "since": value["at"]}
+def _sensor(value: Value, shift: timedelta) -> Value:
+    return {"sensor": value["sensor"], "room": f"room {value['id']}", "since": value["at"] + shift}
 
 
 def _runs(merged: list[tuple[str, Record]], cuts: list[int]) -> list[tuple[str, list[Record]]]:
