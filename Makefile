@@ -32,10 +32,10 @@ demo: install ## The main job: load 336,776 flights through commands, and query 
 	@$(BIN)/python -m examples.dead_letters.demo
 
 test: install-checks lint ## All checks and all tests, on real servers
-	@$(PYTEST) -m "not bench"
+	@$(PYTEST) -m "not bench and not chaos"
 
 test-unit: install-checks ## The tests that need no server
-	@$(PYTEST) -m "not bench and not servers"
+	@$(PYTEST) -m "not bench and not chaos and not servers"
 
 lint: install ## Style, types, import rules, dependencies, schemas
 	$(BIN)/ruff check
@@ -60,6 +60,7 @@ specs: install-checks ## Check the models of the protocol, exhaustively, and tha
 
 chaos: install-checks ## Kill servers and workers at random for ten minutes (CHAOS_SECONDS), and check every promise
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/pytest -s tests/chaos
+	@$(BIN)/pytest -s -m chaos packages
 
 bench: install-checks ## Measure the engine, beside others and alone
 	@$(BIN)/pytest -m bench -s tests/bench

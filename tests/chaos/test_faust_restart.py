@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -23,7 +22,7 @@ KEYS = [f"key-{n}" for n in range(60)]
 
 
 @pytest.mark.servers
-@pytest.mark.skipif("CHAOS_SECONDS" not in os.environ, reason="has servers of its own for half a minute: make chaos")
+@pytest.mark.chaos  # has servers of its own for half a minute
 async def test_a_broker_restarts_under_a_faust_app(place: Place) -> None:
     record = await asyncio.to_thread(place.start, "rabbitmq", "postgres")
     amqp, stream = record.endpoints["DATAPUNK_BROKER_URL"], urlsplit(record.endpoints["DATAPUNK_BROKER_STREAM_URL"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import aio_pika
@@ -111,7 +110,7 @@ async def test_a_topic_keeps_its_number_of_partitions(broker: str) -> None:
             await app.producer.stop()
 
 
-@pytest.mark.skipif("CHAOS_SECONDS" not in os.environ, reason="the broker may take several tries: make chaos runs it")
+@pytest.mark.chaos  # the broker may take several tries
 async def test_streams_that_are_bound_in_the_wrong_order_are_bound_again(broker: str) -> None:
     app = app_of(broker, "first")
     app.producer_only = True
