@@ -60,7 +60,7 @@ specs: install-checks ## Check the models of the protocol, exhaustively, and tha
 
 chaos: install-checks ## Kill servers and workers at random for ten minutes (CHAOS_SECONDS), and check every promise
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/pytest -s tests/chaos
-	@$(BIN)/pytest -s -m chaos packages
+	@$(BIN)/pytest -s -m chaos packages/faust-rabbitmq/tests
 
 bench: install-checks ## Measure the engine, beside others and alone
 	@$(BIN)/pytest -m bench -s tests/bench
