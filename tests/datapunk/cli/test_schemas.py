@@ -186,7 +186,7 @@ def test_the_list_has_versions_and_fingerprints(workshop: Workshop) -> None:
 
 def test_what_is_not_there_is_said(workshop: Workshop) -> None:
     assert "no message 'lake.Nothing'; see: datapunk schemas list" in workshop.run("show", "lake.Nothing").stderr
-    assert "has 1 released versions" in workshop.run("show", "lake.Dataset", "--version", "7").stderr
+    assert "has 2 released versions" in workshop.run("show", "lake.Dataset", "--version", "7").stderr
     assert "there is no folder nowhere" in workshop.run("check", "--root", "nowhere").stderr
 
 
