@@ -25,7 +25,8 @@ NAMESPACE = UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # for names that are U
 NOTHING = Chunk(0, 0, 1, 0)  # of a file without rows, which has columns all the same
 
 THREADS = 2  # that read and check; polars uses all cores within each, yet not all of the time
-MAX_KEPT = 96 * 1024 * 1024  # bytes of rows that were read, and again of rows that were checked
+MAX_READ = 128 * 1024 * 1024  # bytes of rows that were read for the schema, and are kept for the check
+MAX_KEPT = 96 * 1024 * 1024  # bytes of rows that were checked
 
 OnRows = Callable[[int], None]
 T = TypeVar("T")
@@ -111,8 +112,8 @@ class Plan:
             seen += chunk.rows
         with closing(_ahead(self.reader.read, looked_at)) as batches:
             for chunk, batch in batches:
-                kept += int(batch.frame.estimated_size())
-                if kept <= MAX_KEPT:
+                kept += int(batch.frame.estimated_size()) + (chunk.end - chunk.start)  # its text is there, too
+                if kept <= MAX_READ:
                     self._read[chunk] = batch
                 inference.look(batch)
                 on_rows(chunk.rows)
