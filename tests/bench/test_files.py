@@ -45,11 +45,12 @@ from tests.working import environment, eventually, worker_process
 FLIGHTS = next(table for table in TABLES if table.name == "flights")
 ROWS = 336_776
 MIB = 1024 * 1024
-PANDAS_ROWS = 20_000  # enough to tell: it takes its time
+PANDAS_ROWS = {1000: 20_000, 1: 500}  # of an insert, and in all: enough to tell
 FILE_MIB = int(os.environ.get("BENCH_FILE_MIB", "1024"))
 TEXT = 900  # bytes of a row of the large file, besides its numbers
 PATIENCE_S = 600
-COPY, PANDAS = "COPY, as psql's \\copy", "pandas, to_sql by thousands"
+COPY = "COPY, as psql's \\copy"
+PANDAS = {1000: "pandas, to_sql by thousands", 1: "pandas, to_sql row by row"}
 OURS, INFERRED = "datapunk lake load", "… that infers the schema"
 
 
@@ -77,8 +78,9 @@ def test_rows_a_second_from_a_file(durable_stack: Endpoints, flights: Path) -> N
                 figures[name].append(rate)
         with arena(durable_stack) as settings:
             figures[COPY].append(_copy(settings, flights))
-        with arena(durable_stack) as settings:
-            figures[PANDAS].append(_to_sql(settings, flights))
+        for rows, name in PANDAS.items():
+            with arena(durable_stack) as settings:
+                figures[name].append(_to_sql(settings, flights, rows))
     ours = statistics.median(figures[OURS])
     table = Table("who", "rows/s", "of rounds", "datapunk is", title=f"{ROWS:,} flights from a CSV to a table, durable")
     for name, rates in figures.items():
@@ -140,15 +142,15 @@ def _copy(settings: Settings, path: Path) -> float:
         return ROWS / (perf_counter() - began)
 
 
-def _to_sql(settings: Settings, path: Path) -> float:
+def _to_sql(settings: Settings, path: Path, rows: int) -> float:
     with psycopg.connect(settings.database_url, autocommit=True) as conn:
         _create(conn)
     url = urlsplit(settings.database_url)._replace(scheme="postgresql+psycopg").geturl()
     engine = sqlalchemy.create_engine(url)
     began = perf_counter()
-    for chunk in pandas.read_csv(path, chunksize=1000, nrows=PANDAS_ROWS, parse_dates=["time_hour"]):
+    for chunk in pandas.read_csv(path, chunksize=rows, nrows=PANDAS_ROWS[rows], parse_dates=["time_hour"]):
         chunk.to_sql("flights", engine, if_exists="append", index=False)
-    rate = PANDAS_ROWS / (perf_counter() - began)
+    rate = PANDAS_ROWS[rows] / (perf_counter() - began)
     engine.dispose()
     return rate
 
