@@ -120,6 +120,13 @@ class Answerer:
                 raise ReplyTimeout(f"{query.message_type} took longer than {timeout_s:g} s; narrow it down") from None
             except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
                 raise ReplyTimeout(f"the tables behind {query.message_type} don't exist yet; try again") from None
+            except psycopg.errors.UndefinedColumn:
+                if await self._are_of_this_release(handler.projections, deadline):
+                    raise
+                raise ReplyTimeout(
+                    f"the tables behind {query.message_type} are those of another release until they're rebuilt "
+                    "(`datapunk projections list`); try again"
+                ) from None
             except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
                 # A connection that broke while it was idle, or Postgres restarting: reading again is harmless.
                 if monotonic() + pause > deadline:
@@ -152,6 +159,13 @@ class Answerer:
                     f"there is no position {position} yet, the last one is {last}: pass the position of an outcome"
                 )
         return False
+
+    async def _are_of_this_release(self, projections: Sequence[type[Projection]], deadline: float) -> bool:
+        """Whether what serves was made by the projections as they are here."""
+        wanted = {projection.full_name(): projection.version for projection in projections}
+        async with self._connection(deadline) as conn:
+            cursor = await conn.execute(statement("query_served_versions"), {"projections": list(wanted)})
+            return dict(await cursor.fetchall()) == wanted
 
     async def _wait(self, projections: Sequence[type[Projection]], position: int, deadline: float) -> None:
         """Wait until they have; others use the connection meanwhile."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -13,7 +14,7 @@ from psycopg import AsyncConnection
 
 from datapunk import Asked, Recorded, Rows, answers, projects
 from datapunk.answering import Answerer
-from datapunk.errors import ProjectionFailed, RebuildUnderWay
+from datapunk.errors import ProjectionFailed, RebuildUnderWay, ReplyTimeout
 from datapunk.generation import Generation, active
 from datapunk.rebuild import rebuild
 from datapunk.settings import Settings, load_settings
@@ -151,6 +152,39 @@ async def test_queries_go_on_when_a_rebuild_changes_the_type_of_a_column(
         await rebuild(InText(), REGISTRY, settings)
         answer = await answerer.answer(query, tenant="default", after=None, timeout_s=DEADLINE_S)
     assert answer == Balance(cents=3, deposits=3)
+
+
+class WithBonus(Balances):
+    """A release with one more column, which its query reads."""
+
+    version = 2
+
+    async def create(self, rows: Rows) -> None:
+        """The same tables, and the column."""
+        await Balances().create(rows)
+        await rows.execute("alter table balances add column bonus bigint not null default 7")
+
+
+async def test_a_query_of_a_new_release_asks_for_patience_until_its_tables_are_there(
+    settings: Settings, connection: AsyncConnection[Any]
+) -> None:
+    await serve(connection, 3)
+
+    @answers(GetBalance, WithBonus)
+    async def get_bonus(query: GetBalance, asked: Asked) -> Balance:
+        cursor = await asked.rows.execute("select bonus from accounts_balances.balances")
+        ((bonus,),) = await cursor.fetchall()
+        return Balance(cents=bonus, deposits=0)
+
+    async with Answerer(replace(accounts, queries=[get_bonus]), REGISTRY, settings) as answerer:
+        asking = partial(answerer.answer, GetBalance(account="a"), tenant="default", after=None, timeout_s=DEADLINE_S)
+        with pytest.raises(ReplyTimeout, match="those of another release until they're rebuilt"):
+            await asking()
+        await rebuild(WithBonus(), REGISTRY, settings)
+        assert await asking() == Balance(cents=7, deposits=0)
+        await connection.execute("alter table accounts_balances.balances drop column bonus")
+        with pytest.raises(psycopg.errors.UndefinedColumn):  # a mistake, which no rebuild mends
+            await asking()
 
 
 async def test_an_interrupted_rebuild_leaves_nothing_behind(
