@@ -109,12 +109,9 @@ def dead_letter(
     original: Mapping[str, Any] = properties.headers or {}
     headers: dict[str, Any] = {
         **original,
-        "dead-reason": reason,
-        "dead-message": encodable(message[:MAX_MESSAGE]),
+        **_told(reason, message, exchange, routing_key),
         "dead-at": datetime.now(UTC).isoformat(),
         "dead-by": f"{socket.gethostname()}:{os.getpid()}",
-        "dead-exchange": exchange,
-        "dead-routing-key": routing_key,
         "dead-queue": queue,
     }
     if properties.user_id:
@@ -138,14 +135,18 @@ def buried(
         exchange: where it goes when it's redriven.
         routing_key: with which key.
     """
-    headers: dict[str, Any] = {
-        **(properties.headers or {}),
+    headers: dict[str, Any] = {**(properties.headers or {}), **_told(reason, message, exchange, routing_key)}
+    return {**headers, ID: str(derived_id(properties, headers, body))}
+
+
+def _told(reason: str, message: str, exchange: str, routing_key: str) -> dict[str, str]:
+    """What the headers of all dead letters tell."""
+    return {
         "dead-reason": reason,
         "dead-message": encodable(message[:MAX_MESSAGE]),
         "dead-exchange": exchange,
         "dead-routing-key": routing_key,
     }
-    return {**headers, ID: str(derived_id(properties, headers, body))}
 
 
 def carried(properties: Properties, headers: Mapping[str, Any], delivery_mode: int | None) -> Properties:
