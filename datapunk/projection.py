@@ -198,3 +198,20 @@ def answers(
         return QueryHandler(query, projections, function, cached)
 
     return wrap
+
+
+async def update_row(rows: Rows, table: str, recorded: Recorded[Any], /, **values: Any) -> None:
+    """Set columns of the row of an event's actor, and `updated_at`: for tables to which few events a second come.
+
+    Args:
+        rows: of the projection.
+        table: has the columns `tenant`, `id` and `updated_at`.
+        recorded: the event.
+        values: by column.
+    """
+    values["updated_at"] = recorded.at
+    assignments = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in values)
+    await rows.execute(
+        sql.SQL("update {} set {} where tenant = %s and id = %s").format(sql.Identifier(table), assignments),
+        (*values.values(), recorded.tenant, recorded.actor),
+    )

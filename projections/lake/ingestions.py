@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from psycopg import sql
 
 from datapunk import Projection, Recorded, Rows, projects
+from datapunk.projection import update_row
 from schemas.lake.events import (
     IngestionCancelled,
     IngestionCompleted,
@@ -40,50 +38,44 @@ class Ingestions(Projection):
     async def progressed(self, rows: Rows, events: Sequence[Recorded[IngestionProgressed]]) -> None:
         """How far it is."""
         for each in events:
-            await _update(rows, each, **_progress(each.event))
+            await update_row(rows, "ingestions", each, **_progress(each.event))
 
     @projects(IngestionPaused)
     async def paused(self, rows: Rows, events: Sequence[Recorded[IngestionPaused]]) -> None:
         """It rests."""
         for each in events:
-            await _update(rows, each, state=IngestionState.PAUSED.value, message=each.event.reason)
+            await update_row(rows, "ingestions", each, state=IngestionState.PAUSED.value, message=each.event.reason)
 
     @projects(IngestionResumed)
     async def resumed(self, rows: Rows, events: Sequence[Recorded[IngestionResumed]]) -> None:
         """It goes on."""
         for each in events:
-            await _update(rows, each, state=IngestionState.RUNNING.value, message="")
+            await update_row(rows, "ingestions", each, state=IngestionState.RUNNING.value, message="")
 
     @projects(IngestionCancelled)
     async def cancelled(self, rows: Rows, events: Sequence[Recorded[IngestionCancelled]]) -> None:
         """It's over."""
         for each in events:
-            await _update(rows, each, state=IngestionState.CANCELLED.value, message=each.event.reason)
+            await update_row(rows, "ingestions", each, state=IngestionState.CANCELLED.value, message=each.event.reason)
 
     @projects(IngestionCompleted)
     async def completed(self, rows: Rows, events: Sequence[Recorded[IngestionCompleted]]) -> None:
         """It's over."""
         for each in events:
             state = IngestionState.COMPLETED.value
-            await _update(rows, each, state=state, rejects=each.event.rejects, message="", **_progress(each.event))
+            await update_row(
+                rows, "ingestions", each, state=state, rejects=each.event.rejects, message="", **_progress(each.event)
+            )
 
     @projects(IngestionFailed)
     async def failed(self, rows: Rows, events: Sequence[Recorded[IngestionFailed]]) -> None:
         """It's over, and why."""
         for each in events:
             event, state = each.event, IngestionState.FAILED.value
-            await _update(rows, each, state=state, code=event.code, message=event.message, rejects=event.rejects)
+            await update_row(
+                rows, "ingestions", each, state=state, code=event.code, message=event.message, rejects=event.rejects
+            )
 
 
 def _progress(event: IngestionProgressed | IngestionCompleted) -> dict[str, int]:
     return {"rows": event.rows, "total": event.total, "bad": event.bad, "position": event.position}
-
-
-async def _update(tables: Rows, recorded: Recorded[Any], /, **values: Any) -> None:
-    """Set columns of one row; few events a second come here."""
-    values["updated_at"] = recorded.at
-    assignments = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in values)
-    await tables.execute(
-        sql.SQL("update ingestions set {} where tenant = %s and id = %s").format(assignments),
-        (*values.values(), recorded.tenant, recorded.actor),
-    )

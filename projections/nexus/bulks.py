@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
-from psycopg import sql
 
 from datapunk import Projection, Recorded, Rows, projects
+from datapunk.projection import update_row
 from schemas.nexus.events import (
     BulkCancelled,
     BulkCompleted,
@@ -54,31 +53,31 @@ class Bulks(Projection):
     async def progressed(self, rows: Rows, events: Sequence[Recorded[BulkProgressed]]) -> None:
         """How far it is."""
         for each in events:
-            await _update(rows, each, **_progress(each.event))
+            await update_row(rows, "bulks", each, **_progress(each.event))
 
     @projects(BulkPaused)
     async def paused(self, rows: Rows, events: Sequence[Recorded[BulkPaused]]) -> None:
         """It rests."""
         for each in events:
-            await _update(rows, each, state=BulkState.Paused.value, message=_told(each.event))
+            await update_row(rows, "bulks", each, state=BulkState.Paused.value, message=_told(each.event))
 
     @projects(BulkResumed)
     async def resumed(self, rows: Rows, events: Sequence[Recorded[BulkResumed]]) -> None:
         """It goes on."""
         for each in events:
-            await _update(rows, each, state=BulkState.Running.value, message="")
+            await update_row(rows, "bulks", each, state=BulkState.Running.value, message="")
 
     @projects(BulkCancelled)
     async def cancelled(self, rows: Rows, events: Sequence[Recorded[BulkCancelled]]) -> None:
         """It's over."""
         for each in events:
-            await _update(rows, each, state=BulkState.Cancelled.value, message=_told(each.event))
+            await update_row(rows, "bulks", each, state=BulkState.Cancelled.value, message=_told(each.event))
 
     @projects(BulkCompleted)
     async def completed(self, rows: Rows, events: Sequence[Recorded[BulkCompleted]]) -> None:
         """It's over."""
         for each in events:
-            await _update(rows, each, state=BulkState.Completed.value, message="", **_progress(each.event))
+            await update_row(rows, "bulks", each, state=BulkState.Completed.value, message="", **_progress(each.event))
 
 
 def _told(event: BulkPaused | BulkCancelled) -> str:
@@ -87,13 +86,3 @@ def _told(event: BulkPaused | BulkCancelled) -> str:
 
 def _progress(event: BulkProgressed | BulkCompleted) -> dict[str, int]:
     return {"total": event.total, "done": event.done, "refused": event.refused}
-
-
-async def _update(tables: Rows, recorded: Recorded[Any], /, **values: Any) -> None:
-    """Set columns of one row; few events a second come here."""
-    values["updated_at"] = recorded.at
-    assignments = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in values)
-    await tables.execute(
-        sql.SQL("update bulks set {} where tenant = %s and id = %s").format(assignments),
-        (*values.values(), recorded.tenant, recorded.actor),
-    )
